@@ -1,0 +1,2 @@
+//! Load generator and receiver.
+fn main() {}

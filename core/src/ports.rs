@@ -1,0 +1,443 @@
+//! What the flow asks of the world: a store, the time, and chance.
+//!
+//! One method of [`Store`] is one atomic unit. Outcomes we expect are values; [`StoreError`] is for what nobody expects.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::ids::{
+    DeliveryId, DestinationId, EventId, HookId, OrganisationId, OwnerId, ResourceId, TokenId, UserId,
+};
+use crate::model::{
+    Attempt, Delivery, Draft, Event, Fact, Hook, HookView, Ingested, Member, Millis, Organisation, Recipient,
+    Resource, Role, SigningSecrets, State, Token, User,
+};
+use crate::secret::Secret;
+
+/// The store could not do it. Nothing of the unit was kept.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// Full or failing disk, or too much waiting: worth asking again in a moment.
+    #[error("the store cannot take it now: {0}")]
+    Unavailable(String),
+    /// What is stored does not make sense, or a secret does not open.
+    #[error("the store holds something it should not: {0}")]
+    Corrupt(String),
+}
+
+/// The result of a store method.
+pub type Stored<T> = Result<T, StoreError>;
+
+/// A page of a list, newest first: at most `limit` items after `after` in that order.
+#[derive(Debug, Clone, Copy)]
+pub struct Page<K> {
+    /// The last item of the page before.
+    pub after: Option<K>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// Which deliveries to list; every given field must hold. One of `owner`, `hook` or `event` is set.
+#[derive(Debug, Clone, Default)]
+pub struct DeliveryFilter {
+    /// Of this owner's events.
+    pub owner: Option<OwnerId>,
+    /// Owed by this hook.
+    pub hook: Option<HookId>,
+    /// Owed by this event.
+    pub event: Option<EventId>,
+    /// In a state of this name (see [`State::name`]).
+    pub state: Option<String>,
+}
+
+/// How a hook's state changes, and what becomes of what it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Hold from now on.
+    Pause,
+    /// Tell again, and deliver what was held, oldest first.
+    CatchUp,
+    /// Tell again, and cancel what was held.
+    Skip,
+}
+
+/// The right to make one attempt: the number is the fence, the time is the lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ticket {
+    /// What to try.
+    pub delivery: DeliveryId,
+    /// Number of this attempt, from 1.
+    pub attempt: u32,
+    /// Not to be started after.
+    pub good_until: Millis,
+}
+
+/// A delivery to make, with all it takes but the names for people.
+#[derive(Debug, Clone)]
+pub struct Work {
+    /// The right to try.
+    pub ticket: Ticket,
+    /// What happened.
+    pub event: Arc<Event>,
+    /// By which hook; `None` for the house's own letters.
+    pub hook: Option<Arc<LoadedHook>>,
+    /// Where to.
+    pub destination: DestinationId,
+    /// Whom a letter is for.
+    pub recipient: Option<Recipient>,
+    /// An e-mail delivery not yet resolved: hand the ticket to [`Store::resolve`] instead of trying it.
+    pub unresolved: bool,
+}
+
+/// A hook with its secrets, shared by all work leased for it.
+#[derive(Debug)]
+pub struct LoadedHook {
+    /// The hook.
+    pub hook: Hook,
+    /// What a webhook signs with; `None` for e-mail hooks.
+    pub secrets: Option<SigningSecrets>,
+}
+
+/// What a lease gave.
+#[derive(Debug, Default)]
+pub struct Leased {
+    /// To be made now.
+    pub work: Vec<Work>,
+    /// When the next one not given falls due, if any waits; the past if bounds alone kept it back.
+    pub next_due: Option<Millis>,
+}
+
+/// What came of an attempt, as the delivery sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// [`State::Delivered`], [`State::Dead`] or [`State::Cancelled`].
+    End(State),
+    /// [`State::Retrying`], due then.
+    Again(Millis),
+}
+
+/// What became of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    /// It stands.
+    Done,
+    /// Another attempt of that number was recorded before, or the delivery is gone.
+    Stale,
+}
+
+/// What became of a wish about one hook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Changed {
+    /// It is done.
+    Done,
+    /// There is no such hook.
+    NoHook,
+    /// The scope names a resource of somebody else.
+    ForeignResource(ResourceId),
+    /// There is no such owner.
+    UnknownOwner,
+    /// The owner has as many hooks as it may.
+    TooMany,
+}
+
+/// What became of a wish to send one delivery again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resent {
+    /// It is due now.
+    Due,
+    /// There is no such delivery.
+    NoDelivery,
+    /// It is waiting to be tried already.
+    Waiting,
+    /// Its hook or destination is gone, or is held.
+    NoDestination,
+}
+
+/// Names people use, for messages.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names {
+    /// The owner's name.
+    pub owner: Option<String>,
+    /// The resource's name.
+    pub resource: Option<String>,
+    /// The author's name.
+    pub author: Option<String>,
+}
+
+/// Who stands behind a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Bearer {
+    /// An operator token.
+    Operator,
+    /// A person's pair; the secret is still to be compared.
+    Pair {
+        /// Who.
+        user: UserId,
+        /// Whether they are an operator.
+        operator: bool,
+        /// The secret half.
+        secret: Secret,
+    },
+}
+
+/// A token to keep.
+#[derive(Debug, Clone)]
+pub enum NewToken {
+    /// Operator token, by the SHA-256 of its text.
+    Operator([u8; 32]),
+    /// A person's pair.
+    Pair {
+        /// Who.
+        user: UserId,
+        /// The public half.
+        public: String,
+        /// The secret half.
+        secret: Secret,
+    },
+}
+
+/// The house in numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Destinations with something due or to come.
+    pub destinations_waiting: u64,
+    /// Deliveries held, over all hooks.
+    pub held: u64,
+    /// Deliveries dead, over all hooks.
+    pub dead: u64,
+    /// Bytes of the store's files.
+    pub bytes: u64,
+}
+
+/// What one slice of housekeeping did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tidied {
+    /// Rows moved, cancelled or erased.
+    pub rows: u64,
+    /// Whether there is more to do at once.
+    pub more: bool,
+}
+
+/// Where everything is kept, and how work is shared out.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    // ------------------------------------------------------------------------------------------------- events
+
+    /// Numbers the drafts, matches each with its owner's hooks ([`crate::matching::plan`]), learns its facts, and writes
+    /// events and what they owe; answers when all of it is on disk. One outcome a draft, in order.
+    async fn ingest(&self, drafts: Vec<Draft>, now: Millis) -> Stored<Vec<Ingested>>;
+    /// One event.
+    async fn event(&self, id: EventId) -> Stored<Option<Event>>;
+    /// An owner's events, newest first.
+    async fn events(&self, owner: OwnerId, page: Page<EventId>) -> Stored<Vec<Event>>;
+
+    // -------------------------------------------------------------------------------------------------- hooks
+
+    /// Makes a hook, with the secret it signs with if it is a webhook.
+    async fn add_hook(&self, hook: Hook, secret: Option<Secret>) -> Stored<Changed>;
+    /// Replaces name, events, scope, way and schedule of the hook of that id; destinations no longer named are
+    /// cancelled. State and secrets stay.
+    async fn replace_hook(&self, hook: Hook) -> Stored<Changed>;
+    /// Pauses or resumes. What waits is moved by [`Store::tidy`] in slices.
+    async fn turn_hook(&self, id: HookId, turn: Turn, now: Millis) -> Stored<Changed>;
+    /// Deletes a hook; what it owes is cancelled.
+    async fn delete_hook(&self, id: HookId) -> Stored<Changed>;
+    /// Gives a webhook a new secret; the old one signs too until `overlap_until`.
+    async fn rotate_secret(&self, id: HookId, secret: Secret, overlap_until: Millis) -> Stored<Changed>;
+    /// One hook.
+    async fn hook(&self, id: HookId) -> Stored<Option<HookView>>;
+    /// An owner's hooks, oldest first.
+    async fn hooks(&self, owner: OwnerId) -> Stored<Vec<HookView>>;
+
+    // --------------------------------------------------------------------------------------------------- work
+
+    /// Takes at most `max` due deliveries, none beyond a destination's bound of tickets out.
+    async fn lease(&self, now: Millis, max: usize) -> Stored<Leased>;
+    /// Replaces an unresolved letter by one delivery per distinct address.
+    async fn resolve(&self, ticket: Ticket, now: Millis) -> Stored<Recorded>;
+    /// Whether a letter's recipient is still meant; asked before every attempt of a letter.
+    async fn still_meant(&self, delivery: DeliveryId) -> Stored<bool>;
+    /// Writes down an attempt and what it means, and takes the ticket back.
+    async fn record(&self, ticket: Ticket, attempt: Attempt, verdict: Verdict) -> Stored<Recorded>;
+    /// Takes a ticket back without an attempt.
+    fn release(&self, ticket: Ticket);
+    /// Wakes when something may have fallen due earlier than the last lease said.
+    async fn woken(&self);
+    /// Names people use, for messages.
+    async fn names(
+        &self,
+        owner: OwnerId,
+        resource: Option<ResourceId>,
+        author: Option<UserId>,
+    ) -> Stored<Names>;
+
+    // --------------------------------------------------------------------------------------- seeing and acting
+
+    /// Deliveries, newest first.
+    async fn deliveries(&self, filter: DeliveryFilter, page: Page<DeliveryId>) -> Stored<Vec<Delivery>>;
+    /// One delivery, its owner, and its attempts, first one first.
+    async fn delivery(&self, id: DeliveryId) -> Stored<Option<(OwnerId, Delivery, Vec<Attempt>)>>;
+    /// Makes one delivery due now, whatever its end was. The schedule begins anew; attempt numbers go on.
+    async fn resend(&self, id: DeliveryId, now: Millis) -> Stored<Resent>;
+
+    // ----------------------------------------------------------------------------------- people and resources
+
+    /// Learns facts, all or none; the first that cannot be so is answered with its index.
+    async fn learn(&self, facts: Vec<Fact>, now: Millis) -> Stored<Result<(), (usize, String)>>;
+    /// One user.
+    async fn user(&self, id: UserId) -> Stored<Option<User>>;
+    /// Users by id, ascending.
+    async fn users(&self, page: Page<UserId>) -> Stored<Vec<User>>;
+    /// One organisation.
+    async fn organisation(&self, id: OrganisationId) -> Stored<Option<Organisation>>;
+    /// Organisations by id, ascending; only those of one member if asked, with their role.
+    async fn organisations(
+        &self,
+        member: Option<UserId>,
+        page: Page<OrganisationId>,
+    ) -> Stored<Vec<(Organisation, Option<Role>)>>;
+    /// Members of an organisation, by user id.
+    async fn members(&self, organisation: OrganisationId) -> Stored<Vec<Member>>;
+    /// Somebody's role in an owner: a user is ADMIN of their own space.
+    async fn role(&self, owner: OwnerId, user: UserId) -> Stored<Option<Role>>;
+    /// Applications and add-ons of an owner, by id.
+    async fn resources(&self, owner: OwnerId) -> Stored<Vec<Resource>>;
+    /// Whether there is such an owner, not closed.
+    async fn knows(&self, owner: OwnerId) -> Stored<bool>;
+
+    // ------------------------------------------------------------------------------------------------- access
+
+    /// Keeps a token. `false` if its user is unknown.
+    async fn add_token(&self, id: TokenId, name: String, token: NewToken, now: Millis) -> Stored<bool>;
+    /// All tokens, or one person's, oldest first.
+    async fn tokens(&self, user: Option<UserId>) -> Stored<Vec<Token>>;
+    /// Revokes. `false` if there is none.
+    async fn revoke_token(&self, id: TokenId) -> Stored<bool>;
+    /// Who stands behind the SHA-256 of an operator token.
+    async fn operator_token(&self, digest: [u8; 32]) -> Stored<bool>;
+    /// Who stands behind the public half of a pair.
+    async fn pair(&self, public: &str) -> Stored<Option<Bearer>>;
+
+    // ---------------------------------------------------------------------------------------------- the house
+
+    /// One slice of housekeeping: moves what a changed hook holds or owes, erases what is older than `before`,
+    /// forgets reply excerpts older than `excerpts_before`.
+    async fn tidy(&self, now: Millis, before: Millis, excerpts_before: Millis) -> Stored<Tidied>;
+    /// The house in numbers.
+    async fn counts(&self) -> Stored<Counts>;
+    /// Whether it can read and write.
+    async fn ping(&self) -> Stored<()>;
+    /// Facts for `doctor` and the start's log line: name to value.
+    async fn about(&self) -> Stored<BTreeMap<&'static str, String>>;
+}
+
+/// The time.
+pub trait Clock: Send + Sync + 'static {
+    /// Milliseconds since 1970.
+    fn now(&self) -> Millis;
+}
+
+/// Chance.
+pub trait Luck: Send + Sync + 'static {
+    /// Fills with bytes nobody can guess.
+    fn fill(&self, bytes: &mut [u8]);
+
+    /// A number in `0.0..1.0`.
+    fn fraction(&self) -> f64 {
+        let mut bytes = [0; 4];
+        self.fill(&mut bytes);
+        f64::from(u32::from_le_bytes(bytes)) / (f64::from(u32::MAX) + 1.0)
+    }
+
+    /// A positive 63-bit number, for our own ids.
+    fn id(&self) -> i64 {
+        let mut bytes = [0; 8];
+        self.fill(&mut bytes);
+        (i64::from_le_bytes(bytes) & i64::MAX).max(1)
+    }
+
+    /// 32 bytes.
+    fn bytes32(&self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        self.fill(&mut bytes);
+        bytes
+    }
+}
+
+/// A request to be sent, as a format renders it.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// Where to; may be a credential.
+    pub url: Secret,
+    /// Headers besides `host`, `content-length` and `user-agent`.
+    pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
+    /// Body.
+    pub body: Bytes,
+}
+
+/// What came back from a receiver, as far as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    /// The `Retry-After` header, as it stood.
+    pub retry_after: Option<String>,
+    /// At most 64 KiB of the body.
+    pub body: Bytes,
+}
+
+/// Why nothing came back.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// The address may not be dialled; the text names the rule and the setting.
+    #[error("{0}")]
+    Forbidden(String),
+    /// DNS, connection, TLS, or a broken reply.
+    #[error("{0}")]
+    Network(String),
+    /// No answer in time.
+    #[error("no answer within {0} s")]
+    Timeout(u64),
+}
+
+/// A letter, rendered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Letter {
+    /// To whom.
+    pub to: String,
+    /// One line, no controls.
+    pub subject: String,
+    /// The plain text part.
+    pub text: String,
+    /// The HTML part.
+    pub html: String,
+    /// The part before `@` of its Message-ID: the delivery's id, the same on every attempt.
+    pub message_id: String,
+    /// Further headers: name and value, ASCII, one line each.
+    pub headers: Vec<(String, String)>,
+}
+
+/// What a relay said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Posted {
+    /// The relay took it; its words.
+    Accepted(String),
+    /// No relay is set: written to this file, not sent.
+    Written(String),
+    /// 4xx, or the connection was lost: again later. The code, if there was one, and words.
+    Again(Option<u16>, String),
+    /// 5xx: final.
+    Refused(Option<u16>, String),
+}
+
+/// The way out: the only slow calls of the flow.
+#[async_trait]
+pub trait Egress: Send + Sync + 'static {
+    /// Posts. Has its own limits of time and size.
+    async fn post(&self, request: Outgoing) -> Result<Reply, SendError>;
+    /// Hands a letter to the relay, or writes it to the Maildir.
+    async fn mail(&self, letter: Letter) -> Posted;
+}

@@ -1,0 +1,2 @@
+//! The sonnette command.
+fn main() {}
