@@ -61,7 +61,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_reference_library_accepts_what_we_sign(key: [u8; 32], body: Vec<u8>, event in 0..i64::MAX, n: u32) {
+        fn the_reference_library_accepts_what_we_sign(key: [u8; 32], body: String, event in 0..i64::MAX, n: u32) {
             let id = crate::ids::DeliveryId { event: crate::ids::EventId(event), n }.to_string();
             let secret = secret(&key);
             let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64;
@@ -69,10 +69,10 @@ mod tests {
             let mut headers = http::HeaderMap::new();
             headers.insert("webhook-id", id.parse().unwrap());
             headers.insert("webhook-timestamp", timestamp(now).parse().unwrap());
-            headers.insert("webhook-signature", sign([&other, &secret], &id, now, &body).parse().unwrap());
+            headers.insert("webhook-signature", sign([&other, &secret], &id, now, body.as_bytes()).parse().unwrap());
             let reference = standardwebhooks::Webhook::new(secret.expose()).unwrap();
-            prop_assert!(reference.verify(&body, &headers).is_ok());
-            let mut changed = body.clone();
+            prop_assert!(reference.verify(body.as_bytes(), &headers).is_ok());
+            let mut changed = body.clone().into_bytes();
             changed.push(0);
             prop_assert!(reference.verify(&changed, &headers).is_err());
         }
