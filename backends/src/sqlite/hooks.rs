@@ -1,0 +1,303 @@
+//! Hooks, their destinations and their secrets.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use sonnette_core::catalogue::Catalogue;
+use sonnette_core::ids::{DestinationId, HookId, OwnerId};
+use sonnette_core::matching::Rule;
+use sonnette_core::model::{Destination, Hook, HookState, HookView, Millis, SigningSecrets, Way};
+use sonnette_core::ports::{Changed, Turn};
+use sonnette_core::secret::Secret;
+
+use super::rows::{self, Col, bad, col, from_json, maybe, settle, to_json};
+use super::writer::Unit;
+use super::{Shared, directory, intake};
+
+/// Hooks one owner may have.
+const MOST: i64 = 100;
+
+const COLUMNS: &str = "h.id, h.owner, h.name, h.events, h.scope, h.targets, h.schedule, h.state, h.created_at";
+
+pub(super) fn add(unit: &mut Unit<'_>, hook: &Hook, secret: Option<&Secret>) -> rusqlite::Result<Changed> {
+    if !directory::is_open(unit.db, hook.owner)? {
+        return Ok(Changed::UnknownOwner);
+    }
+    if let Some(id) = intake::foreign(unit, hook.owner, hook.scope.as_deref().unwrap_or_default())? {
+        return Ok(Changed::ForeignResource(id));
+    }
+    let count: i64 = unit.db.query_row(
+        "SELECT count(*) FROM hooks WHERE owner = ?1 AND deleted IS NULL",
+        [Col(hook.owner)],
+        |row| row.get(0),
+    )?;
+    if count >= MOST {
+        return Ok(Changed::TooMany);
+    }
+    insert(unit, hook, secret)?;
+    Ok(Changed::Done)
+}
+
+/// Writes a hook without asking.
+pub(super) fn insert(unit: &mut Unit<'_>, hook: &Hook, secret: Option<&Secret>) -> rusqlite::Result<()> {
+    let sealed = secret.map(|secret| seal(unit.shared, &place_of_secret(hook.id), secret));
+    unit.db
+        .prepare_cached(
+            "INSERT INTO hooks (id, owner, name, events, scope, targets, schedule, state, created_at, secret)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        )?
+        .execute(params![
+            hook.id.0,
+            Col(hook.owner),
+            hook.name,
+            hook.events.as_ref().map(to_json),
+            hook.scope.as_deref().map(scope_text),
+            targets(hook),
+            hook.schedule.as_ref().map(to_json),
+            Col(hook.state),
+            hook.created_at,
+            sealed,
+        ])?;
+    write_destinations(unit, hook)?;
+    unit.forget_rules(hook.owner);
+    Ok(())
+}
+
+pub(super) fn replace(unit: &mut Unit<'_>, hook: &Hook) -> rusqlite::Result<Changed> {
+    let Some(owner) = owner(unit.db, hook.id)? else { return Ok(Changed::NoHook) };
+    if let Some(id) = intake::foreign(unit, owner, hook.scope.as_deref().unwrap_or_default())? {
+        return Ok(Changed::ForeignResource(id));
+    }
+    unit.db
+        .prepare_cached("UPDATE hooks SET name = ?2, events = ?3, scope = ?4, targets = ?5, schedule = ?6 WHERE id = ?1")?
+        .execute(params![
+            hook.id.0,
+            hook.name,
+            hook.events.as_ref().map(to_json),
+            hook.scope.as_deref().map(scope_text),
+            targets(hook),
+            hook.schedule.as_ref().map(to_json),
+        ])?;
+    // Those named again are brought back below; the others' deliveries are cancelled by the house.
+    unit.db.prepare_cached("UPDATE destinations SET removed = 1 WHERE hook = ?1 AND removed = 0")?.execute([hook.id.0])?;
+    write_destinations(unit, hook)?;
+    unit.forget_rules(owner);
+    Ok(Changed::Done)
+}
+
+pub(super) fn turn(unit: &mut Unit<'_>, id: HookId, turn: Turn, now: Millis) -> rusqlite::Result<Changed> {
+    if owner(unit.db, id)?.is_none() {
+        return Ok(Changed::NoHook);
+    }
+    let (state, settle) = match turn {
+        Turn::Pause => (HookState::Paused, settle::HOLD),
+        Turn::CatchUp => (HookState::Enabled, settle::RELEASE),
+        Turn::Skip => (HookState::Enabled, settle::SKIP),
+    };
+    unit.db
+        .prepare_cached("UPDATE hooks SET state = ?2, settle = ?3, settle_mark = ?4 WHERE id = ?1")?
+        .execute(params![id.0, Col(state), settle, unit.memory.last.0])?;
+    if state == HookState::Enabled {
+        // What was not held yet when the hook was paused has been passed over since.
+        for destination in destination_ids(unit.db, id)? {
+            unit.note(destination, now);
+        }
+    }
+    unit.hook_changed(id)?;
+    Ok(Changed::Done)
+}
+
+pub(super) fn delete(unit: &mut Unit<'_>, id: HookId) -> rusqlite::Result<Changed> {
+    if owner(unit.db, id)?.is_none() {
+        return Ok(Changed::NoHook);
+    }
+    unit.hook_changed(id)?;
+    unit.db
+        .prepare_cached(
+            "UPDATE hooks SET deleted = ?2, settle = ?3, secret = NULL, previous = NULL, previous_until = NULL WHERE id = ?1",
+        )?
+        .execute(params![id.0, unit.memory.last.0, settle::CANCEL])?;
+    unit.db.prepare_cached("UPDATE destinations SET removed = 1, url = NULL WHERE hook = ?1")?.execute([id.0])?;
+    Ok(Changed::Done)
+}
+
+pub(super) fn rotate(unit: &mut Unit<'_>, id: HookId, secret: &Secret, until: Millis) -> rusqlite::Result<Changed> {
+    let sealed = seal(unit.shared, &place_of_secret(id), secret);
+    let changed = unit
+        .db
+        .prepare_cached(
+            "UPDATE hooks SET previous = secret, previous_until = ?3, secret = ?2
+             WHERE id = ?1 AND deleted IS NULL AND secret IS NOT NULL",
+        )?
+        .execute(params![id.0, sealed, until])?;
+    unit.hook_changed(id)?;
+    Ok(if changed == 1 { Changed::Done } else { Changed::NoHook })
+}
+
+/// Whose a hook is; `None` if there is none, or it is deleted.
+pub(super) fn owner(db: &Connection, id: HookId) -> rusqlite::Result<Option<OwnerId>> {
+    db.prepare_cached("SELECT owner FROM hooks WHERE id = ?1 AND deleted IS NULL")?
+        .query_row([id.0], |row| col(row, 0))
+        .optional()
+}
+
+/// An owner's rules, in the order the hooks were made.
+pub(super) fn rules(db: &Connection, catalogue: &Catalogue, owner: OwnerId) -> rusqlite::Result<Vec<Rule>> {
+    let sql = format!("SELECT {COLUMNS} FROM hooks h WHERE owner = ?1 AND deleted IS NULL ORDER BY created_at, id");
+    let mut statement = db.prepare_cached(&sql)?;
+    let mut found = statement.query([Col(owner)])?;
+    let mut rules = Vec::new();
+    while let Some(row) = found.next()? {
+        // Matching needs no URL, so none is opened.
+        let hook = hook_of(row, |id| {
+            Ok(destination_ids(db, id)?
+                .into_iter()
+                .map(|id| Destination { id, format: String::new(), url: Secret::new("") })
+                .collect())
+        })?;
+        rules.push(Rule::of(&hook, |names| catalogue.open(names)));
+    }
+    Ok(rules)
+}
+
+pub(super) fn view(db: &Connection, shared: &Shared, id: HookId) -> rusqlite::Result<Option<HookView>> {
+    let sql = view_sql("h.id = ?1");
+    db.prepare_cached(&sql)?.query_row([id.0], |row| view_of(db, shared, row)).optional()
+}
+
+pub(super) fn views(db: &Connection, shared: &Shared, owner: OwnerId) -> rusqlite::Result<Vec<HookView>> {
+    let sql = view_sql("h.owner = ?1");
+    db.prepare_cached(&sql)?.query_map([Col(owner)], |row| view_of(db, shared, row))?.collect()
+}
+
+fn view_sql(filter: &str) -> String {
+    format!(
+        "SELECT {COLUMNS}, coalesce(t.held, 0), coalesce(t.dead, 0), h.previous_until
+         FROM hooks h LEFT JOIN tallies t ON t.hook = h.id
+         WHERE {filter} AND h.deleted IS NULL ORDER BY h.created_at, h.id"
+    )
+}
+
+fn view_of(db: &Connection, shared: &Shared, row: &Row<'_>) -> rusqlite::Result<HookView> {
+    Ok(HookView {
+        hook: hook_of(row, |id| destinations(db, shared, id))?,
+        held: row.get::<_, i64>(9)?.try_into().unwrap_or_default(),
+        dead: row.get::<_, i64>(10)?.try_into().unwrap_or_default(),
+        rotating_until: row.get(11)?,
+    })
+}
+
+/// A hook with everything, deleted or not, and what it signs with.
+pub(super) fn load(
+    db: &Connection,
+    shared: &Shared,
+    id: HookId,
+) -> rusqlite::Result<Option<(Hook, Option<SigningSecrets>)>> {
+    let sql = format!(
+        "SELECT {COLUMNS}, h.secret, h.previous, h.previous_until FROM hooks h WHERE h.id = ?1 AND h.deleted IS NULL"
+    );
+    let read = |row: &Row<'_>| {
+        let place = place_of_secret(id);
+        let open = |sealed: Option<Vec<u8>>| sealed.map(|s| shared.sealer.open(&place, &s)).transpose().map_err(bad);
+        let current = open(row.get(9)?)?;
+        let previous = open(row.get(10)?)?.zip(row.get::<_, Option<Millis>>(11)?);
+        let hook = hook_of(row, |id| destinations(db, shared, id))?;
+        Ok((hook, current.map(|current| SigningSecrets { current, previous })))
+    };
+    db.prepare_cached(&sql)?.query_row([id.0], read).optional()
+}
+
+fn hook_of(
+    row: &Row<'_>,
+    destinations: impl FnOnce(HookId) -> rusqlite::Result<Vec<Destination>>,
+) -> rusqlite::Result<Hook> {
+    let id = HookId(row.get(0)?);
+    let mut destinations = destinations(id)?;
+    let way = match row.get::<_, Option<String>>(5)? {
+        Some(targets) => Way::Email {
+            destination: destinations.pop().map_or(DestinationId::HOUSE, |destination| destination.id),
+            targets: rows::targets_from_text(&targets)?,
+        },
+        None => Way::Webhook { destinations },
+    };
+    let scope = row.get::<_, Option<String>>(4)?.map(|text| {
+        from_json::<Vec<String>>(&text)?.iter().map(|id| id.parse().map_err(bad)).collect::<rusqlite::Result<Vec<_>>>()
+    });
+    Ok(Hook {
+        id,
+        owner: col(row, 1)?,
+        name: row.get(2)?,
+        events: row.get::<_, Option<String>>(3)?.map(|text| from_json(&text)).transpose()?,
+        scope: scope.transpose()?,
+        way,
+        schedule: row.get::<_, Option<String>>(6)?.map(|text| from_json(&text)).transpose()?,
+        state: col(row, 7)?,
+        created_at: row.get(8)?,
+    })
+}
+
+fn destinations(db: &Connection, shared: &Shared, hook: HookId) -> rusqlite::Result<Vec<Destination>> {
+    let mut statement = db.prepare_cached(
+        "SELECT id, format, url FROM destinations WHERE hook = ?1 AND removed = 0 ORDER BY position",
+    )?;
+    statement
+        .query_map([hook.0], |row| {
+            let id = DestinationId(row.get(0)?);
+            let url = match row.get::<_, Option<Vec<u8>>>(2)? {
+                Some(sealed) => shared.sealer.open(&place_of_url(id), &sealed).map_err(bad)?,
+                None => Secret::new(""),
+            };
+            Ok(Destination { id, format: row.get(1)?, url })
+        })?
+        .collect()
+}
+
+pub(super) fn destination_ids(db: &Connection, hook: HookId) -> rusqlite::Result<Vec<DestinationId>> {
+    db.prepare_cached("SELECT id FROM destinations WHERE hook = ?1 AND removed = 0 ORDER BY position")?
+        .query_map([hook.0], |row| row.get(0).map(DestinationId))?
+        .collect()
+}
+
+fn write_destinations(unit: &mut Unit<'_>, hook: &Hook) -> rusqlite::Result<()> {
+    let db = unit.db;
+    let mut write = db.prepare_cached(
+        "INSERT INTO destinations (id, hook, position, format, url) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (id) DO UPDATE SET position = excluded.position, format = excluded.format, url = excluded.url, removed = 0
+         WHERE hook = excluded.hook",
+    )?;
+    match &hook.way {
+        Way::Email { destination, .. } => {
+            write.execute(params![destination.0, hook.id.0, 0, "email", None::<Vec<u8>>])?;
+        }
+        Way::Webhook { destinations } => {
+            for (position, one) in (0_i64..).zip(destinations) {
+                let sealed = seal(unit.shared, &place_of_url(one.id), &one.url);
+                write.execute(params![one.id.0, hook.id.0, position, one.format, sealed])?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn targets(hook: &Hook) -> Option<String> {
+    match &hook.way {
+        Way::Email { targets, .. } => Some(rows::targets_to_text(targets)),
+        Way::Webhook { .. } => None,
+    }
+}
+
+fn scope_text(scope: &[sonnette_core::ids::ResourceId]) -> String {
+    to_json(&scope.iter().map(sonnette_core::ids::ResourceId::as_str).collect::<Vec<_>>())
+}
+
+pub(super) fn seal(shared: &Shared, place: &str, secret: &Secret) -> Vec<u8> {
+    let mut nonce = [0; 24];
+    shared.luck.fill(&mut nonce);
+    shared.sealer.seal(place, secret, nonce)
+}
+
+fn place_of_secret(hook: HookId) -> String {
+    format!("hook/{}/signing", hook.0)
+}
+
+fn place_of_url(destination: DestinationId) -> String {
+    format!("destination/{}/url", destination.0)
+}

@@ -1,0 +1,181 @@
+//! Reading back: events, deliveries and attempts, newest first, by keyset.
+//!
+//! Lists by owner or hook walk the buckets from the newest down; inside one, rows are in the order of their ids.
+
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
+use sonnette_core::ids::{DeliveryId, DestinationId, EventId, HookId, OwnerId};
+use sonnette_core::model::{Attempt, Delivery, Event, State};
+use sonnette_core::ports::{DeliveryFilter, Page};
+
+use super::directory::limit;
+use super::rows::{Col, col, letter, state_number};
+use super::work::{event_of, recipient};
+
+pub(super) fn event(db: &Connection, id: EventId) -> rusqlite::Result<Option<Event>> {
+    db.prepare_cached("SELECT id, owner, kind, resource, frame FROM events WHERE id = ?1")?
+        .query_row([id.0], event_of)
+        .optional()
+}
+
+/// The buckets that may hold ids below `before`, newest first.
+fn buckets(db: &Connection, before: i64) -> rusqlite::Result<Vec<i64>> {
+    db.prepare_cached("SELECT id FROM buckets WHERE first < ?1 ORDER BY id DESC")?
+        .query_map([before], |row| row.get(0))?
+        .collect()
+}
+
+pub(super) fn events(db: &Connection, owner: OwnerId, page: Page<EventId>) -> rusqlite::Result<Vec<Event>> {
+    let before = page.after.map_or(i64::MAX, |id| id.0);
+    let mut found = Vec::new();
+    let mut statement = db.prepare_cached(
+        "SELECT id, owner, kind, resource, frame FROM events INDEXED BY events_by_owner
+         WHERE bucket = ?1 AND owner = ?2 AND id < ?3 ORDER BY id DESC LIMIT ?4",
+    )?;
+    for bucket in buckets(db, before)? {
+        let left = limit(page.limit - found.len());
+        let rows = statement.query_map(params![bucket, Col(owner), before, left], event_of)?;
+        for event in rows {
+            found.push(event?);
+        }
+        if found.len() >= page.limit {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+const DELIVERY: &str = "d.event, d.n, (SELECT kind FROM events WHERE id = d.event), d.hook, d.destination,
+    (SELECT format FROM destinations WHERE id = d.destination), d.letter, d.address, d.user, d.state, d.due, d.attempts";
+
+fn delivery_of(row: &Row<'_>) -> rusqlite::Result<Delivery> {
+    let format: Option<String> = row.get(5)?;
+    let is_letter = row.get::<_, i64>(6)? != letter::POST;
+    Ok(Delivery {
+        id: DeliveryId { event: EventId(row.get(0)?), n: row.get(1)? },
+        kind: row.get::<_, Option<String>>(2)?.unwrap_or_default(),
+        hook: row.get::<_, Option<i64>>(3)?.map(HookId),
+        destination: DestinationId(row.get(4)?),
+        format: if is_letter { "email".to_owned() } else { format.unwrap_or_default() },
+        recipient: recipient(row, 7)?,
+        state: col(row, 9)?,
+        due: row.get(10)?,
+        attempts: row.get(11)?,
+    })
+}
+
+pub(super) fn delivery(
+    db: &Connection,
+    id: DeliveryId,
+) -> rusqlite::Result<Option<(OwnerId, Delivery, Vec<Attempt>)>> {
+    let found = db
+        .prepare_cached(&format!(
+            "SELECT {DELIVERY}, e.owner FROM deliveries d JOIN events e ON e.id = d.event WHERE d.event = ?1 AND d.n = ?2"
+        ))?
+        .query_row(params![id.event.0, id.n], |row| Ok((col(row, 12)?, delivery_of(row)?)))
+        .optional()?;
+    let Some((owner, delivery)) = found else { return Ok(None) };
+    let attempts = db
+        .prepare_cached(
+            "SELECT number, at, took, status, note, excerpt, succeeded FROM attempts WHERE event = ?1 AND n = ?2 ORDER BY number",
+        )?
+        .query_map(params![id.event.0, id.n], |row| {
+            Ok(Attempt {
+                number: row.get(0)?,
+                at: row.get(1)?,
+                took: row.get(2)?,
+                status: row.get(3)?,
+                note: row.get(4)?,
+                excerpt: row.get(5)?,
+                succeeded: row.get(6)?,
+            })
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(Some((owner, delivery, attempts)))
+}
+
+/// The numbers of the states of this name, first and last.
+fn states(name: Option<&str>) -> (i64, i64) {
+    let numbers = State::all().filter(|state| name.is_none_or(|name| state.name() == name)).map(state_number);
+    numbers.fold((i64::MAX, i64::MIN), |(low, high), number| (low.min(number), high.max(number)))
+}
+
+pub(super) fn deliveries(
+    db: &Connection,
+    filter: &DeliveryFilter,
+    page: Page<DeliveryId>,
+) -> rusqlite::Result<Vec<Delivery>> {
+    let after = page.after.map_or((i64::MAX, 0), |id| (id.event.0, i64::from(id.n)));
+    let (low, high) = states(filter.state.as_deref());
+    let select = |from: &str, by: &str| {
+        format!(
+            "SELECT {DELIVERY} FROM deliveries d {from} WHERE {by}
+             AND (d.event, d.n) < (?1, ?2) AND d.state BETWEEN ?3 AND ?4 ORDER BY d.event DESC, d.n DESC LIMIT ?5"
+        )
+    };
+    let read = |sql: &str, found: &mut Vec<Delivery>, more: &[&dyn ToSql]| -> rusqlite::Result<bool> {
+        let left = limit(page.limit - found.len());
+        let mut arguments: Vec<&dyn ToSql> = vec![&after.0, &after.1, &low, &high, &left];
+        arguments.extend_from_slice(more);
+        let mut statement = db.prepare_cached(sql)?;
+        for delivery in statement.query_map(arguments.as_slice(), delivery_of)? {
+            found.push(delivery?);
+        }
+        Ok(found.len() >= page.limit)
+    };
+
+    let mut found = Vec::new();
+    if let Some(event) = filter.event {
+        let mut by = "d.event = ?6".to_owned();
+        if let Some(hook) = filter.hook {
+            by.push_str(&format!(" AND d.hook = {}", hook.0));
+        }
+        read(&select("", &by), &mut found, &[&event.0])?;
+        return Ok(found);
+    }
+    // Held and dead have an index of their own, however long ago they were.
+    let index = match filter.state.as_deref() {
+        Some("dead") => Some(("deliveries_dead", "d.state BETWEEN 10 AND 19")),
+        Some("held") => Some(("deliveries_held", "d.state BETWEEN 20 AND 29")),
+        _ => None,
+    };
+    match (filter.hook, filter.owner, index) {
+        (Some(hook), _, Some((index, tens))) => {
+            read(&select(&format!("INDEXED BY {index}"), &format!("d.hook = ?6 AND {tens}")), &mut found, &[&hook.0])?;
+        }
+        (None, Some(owner), Some((index, tens))) => {
+            // At most `limit` of each hook, then the newest of all; letters of the house are few and walked below.
+            let hooks: Vec<i64> = db
+                .prepare_cached("SELECT id FROM hooks WHERE owner = ?1")?
+                .query_map([Col(owner)], |row| row.get(0))?
+                .collect::<rusqlite::Result<_>>()?;
+            for hook in hooks {
+                let mut of_hook = Vec::new();
+                read(&select(&format!("INDEXED BY {index}"), &format!("d.hook = ?6 AND {tens}")), &mut of_hook, &[&hook])?;
+                found.extend(of_hook);
+            }
+            found.sort_by_key(|delivery| std::cmp::Reverse(delivery.id));
+            found.truncate(page.limit);
+        }
+        (Some(hook), _, None) => {
+            let sql = select("INDEXED BY deliveries_by_hook", "d.bucket = ?6 AND d.hook = ?7");
+            for bucket in buckets(db, after.0.saturating_add(1))? {
+                if read(&sql, &mut found, &[&bucket, &hook.0])? {
+                    break;
+                }
+            }
+        }
+        (None, Some(owner), None) => {
+            let sql = select(
+                "JOIN events e INDEXED BY events_by_owner ON e.id = d.event",
+                "e.bucket = ?6 AND e.owner = ?7",
+            );
+            for bucket in buckets(db, after.0.saturating_add(1))? {
+                if read(&sql, &mut found, &[&bucket, &Col(owner)])? {
+                    break;
+                }
+            }
+        }
+        (None, None, _) => {}
+    }
+    Ok(found)
+}

@@ -1,0 +1,466 @@
+//! What is due, who has it, and what came of it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use sonnette_core::ids::{DeliveryId, DestinationId, EventId, HookId, OwnerId, UserId};
+use sonnette_core::model::{
+    Attempt, Cancelled, Event, Held, Hook, HookState, Millis, Recipient, Role, State, Target, Way,
+};
+use sonnette_core::ports::{Leased, LoadedHook, Recorded, Resent, Ticket, Verdict, Work};
+
+use super::agenda::{Agenda, LEASE, Turn};
+use super::rows::{Col, col, letter, maybe};
+use super::writer::Unit;
+use super::{Shared, directory, hooks, lock};
+
+/// Loaded hooks kept in memory; all are dropped when there are more.
+const HOOKS: usize = 10_000;
+
+/// Reads the agenda back: one step of the index for each destination, however much waits there.
+pub(super) fn read_agenda(db: &Connection) -> rusqlite::Result<Agenda> {
+    let mut agenda = Agenda::default();
+    let mut next = db.prepare(
+        "SELECT destination, due FROM deliveries INDEXED BY deliveries_ready
+         WHERE due IS NOT NULL AND destination > ?1 ORDER BY destination, due LIMIT 1",
+    )?;
+    let mut last = -1_i64;
+    while let Some((destination, due)) =
+        next.query_row([last], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?))).optional()?
+    {
+        agenda.note(DestinationId(destination), due);
+        last = destination;
+    }
+    Ok(agenda)
+}
+
+/// The lease's own connection and what it remembers.
+pub(super) struct Lease {
+    db: Connection,
+    hooks: HashMap<HookId, Arc<LoadedHook>>,
+    /// The version of [`Shared::hooks_version`] `hooks` was read at.
+    version: u64,
+}
+
+struct Due {
+    id: DeliveryId,
+    at: Millis,
+}
+
+impl Lease {
+    pub(super) fn new(db: Connection) -> Self {
+        Self { db, hooks: HashMap::new(), version: 0 }
+    }
+
+    /// The destination a delivery waits at.
+    pub(super) fn destination_of(&self, id: DeliveryId) -> Option<DestinationId> {
+        self.db
+            .prepare_cached("SELECT destination FROM deliveries WHERE event = ?1 AND n = ?2")
+            .and_then(|mut statement| statement.query_row(params![id.event.0, id.n], |row| row.get(0)))
+            .map(DestinationId)
+            .ok()
+    }
+
+    pub(super) fn take(&mut self, shared: &Shared, now: Millis, max: usize) -> rusqlite::Result<Leased> {
+        let version = shared.hooks_version.load(Ordering::Acquire);
+        if version != self.version || self.hooks.len() > HOOKS {
+            self.hooks.clear();
+            self.version = version;
+        }
+        let turns = lock(&shared.agenda).turns(now, max);
+        let mut leased = Leased::default();
+        if !turns.is_empty() {
+            let outcome = self.serve(shared, &turns, now, &mut leased.work);
+            if outcome.is_err() {
+                // Nothing was handed out: everything is as due as before.
+                let mut agenda = lock(&shared.agenda);
+                for work in leased.work.drain(..) {
+                    agenda.back(work.destination, work.ticket.delivery);
+                }
+                for turn in &turns {
+                    agenda.note(turn.destination, now);
+                }
+            }
+            outcome?;
+        }
+        leased.next_due = lock(&shared.agenda).next_due();
+        Ok(leased)
+    }
+
+    /// Serves every turn from one snapshot.
+    fn serve(&mut self, shared: &Shared, turns: &[Turn], now: Millis, work: &mut Vec<Work>) -> rusqlite::Result<()> {
+        let snapshot = self.db.unchecked_transaction()?;
+        let mut events: HashMap<EventId, Arc<Event>> = HashMap::new();
+        for turn in turns {
+            let (due, next) = due_of(&snapshot, turn, now)?;
+            let first = work.len();
+            let mut held_back = false;
+            for one in &due {
+                match load(&snapshot, shared, &mut self.hooks, &mut events, turn.destination, one, now)? {
+                    Some(loaded) => work.push(loaded),
+                    None => held_back = true,
+                }
+            }
+            let taken = work[first..].iter().map(|work| work.ticket.delivery);
+            // Rows of a hook that does not tell are moved by the house; until then the destination has nothing due.
+            let next = if held_back { None } else { next };
+            lock(&shared.agenda).out(turn.destination, taken, now + LEASE, next);
+        }
+        Ok(())
+    }
+}
+
+/// The rows of a turn, and when the first one after them falls due.
+fn due_of(db: &Connection, turn: &Turn, now: Millis) -> rusqlite::Result<(Vec<Due>, Option<Millis>)> {
+    let mut statement = db.prepare_cached(
+        "SELECT event, n, due FROM deliveries INDEXED BY deliveries_ready
+         WHERE destination = ?1 AND due IS NOT NULL ORDER BY due, event, n LIMIT ?2",
+    )?;
+    let limit = turn.room + turn.out.len() + 1;
+    let mut rows = statement.query(params![turn.destination.0, i64::try_from(limit).unwrap_or(i64::MAX)])?;
+    let mut due = Vec::with_capacity(turn.room);
+    while let Some(row) = rows.next()? {
+        let one = Due { id: DeliveryId { event: EventId(row.get(0)?), n: row.get(1)? }, at: row.get(2)? };
+        if turn.out.contains(&one.id) {
+            continue;
+        }
+        if one.at > now || due.len() == turn.room {
+            return Ok((due, Some(one.at)));
+        }
+        due.push(one);
+    }
+    Ok((due, None))
+}
+
+/// A due row with all it takes; `None` if its hook does not tell now.
+fn load(
+    db: &Connection,
+    shared: &Shared,
+    hooks: &mut HashMap<HookId, Arc<LoadedHook>>,
+    events: &mut HashMap<EventId, Arc<Event>>,
+    destination: DestinationId,
+    due: &Due,
+    now: Millis,
+) -> rusqlite::Result<Option<Work>> {
+    struct Columns {
+        hook: Option<HookId>,
+        attempts: u32,
+        letter: i64,
+        recipient: Option<Recipient>,
+    }
+    let columns = db
+        .prepare_cached("SELECT hook, attempts, letter, address, user FROM deliveries WHERE event = ?1 AND n = ?2")?
+        .query_row(params![due.id.event.0, due.id.n], |row| {
+            Ok(Columns {
+                hook: row.get::<_, Option<i64>>(0)?.map(HookId),
+                attempts: row.get(1)?,
+                letter: row.get(2)?,
+                recipient: recipient(row, 3)?,
+            })
+        })?;
+    let hook = match columns.hook {
+        None => None,
+        Some(id) => {
+            let loaded = match hooks.get(&id) {
+                Some(loaded) => Arc::clone(loaded),
+                None => {
+                    let Some((hook, secrets)) = super::hooks::load(db, shared, id)? else { return Ok(None) };
+                    let loaded = Arc::new(LoadedHook { hook, secrets });
+                    hooks.insert(id, Arc::clone(&loaded));
+                    loaded
+                }
+            };
+            if loaded.hook.state != HookState::Enabled || !loaded.hook.destination_ids().contains(&destination) {
+                return Ok(None);
+            }
+            Some(loaded)
+        }
+    };
+    let event = match events.get(&due.id.event) {
+        Some(event) => Arc::clone(event),
+        None => {
+            let event = db
+                .prepare_cached("SELECT id, owner, kind, resource, frame FROM events WHERE id = ?1")?
+                .query_row([due.id.event.0], event_of)?;
+            let event = Arc::new(event);
+            events.insert(due.id.event, Arc::clone(&event));
+            event
+        }
+    };
+    Ok(Some(Work {
+        ticket: Ticket { delivery: due.id, attempt: columns.attempts + 1, good_until: now + LEASE },
+        event,
+        hook,
+        destination,
+        recipient: columns.recipient,
+        unresolved: columns.letter == letter::UNRESOLVED,
+    }))
+}
+
+/// Reads `id, owner, kind, resource, frame`.
+pub(super) fn event_of(row: &Row<'_>) -> rusqlite::Result<Event> {
+    Ok(Event {
+        id: EventId(row.get(0)?),
+        owner: col(row, 1)?,
+        kind: row.get(2)?,
+        resource: maybe(row, 3)?,
+        frame: Bytes::from(row.get::<_, Vec<u8>>(4)?),
+    })
+}
+
+/// Reads `address, user` from column `at` on.
+pub(super) fn recipient(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<Recipient>> {
+    let user = maybe(row, at + 1)?;
+    Ok(row.get::<_, Option<String>>(at)?.map(|address| Recipient { address, user }))
+}
+
+/// What the fence looks at.
+struct Row1 {
+    destination: DestinationId,
+    hook: Option<i64>,
+    state: State,
+    attempts: u32,
+    letter: i64,
+}
+
+fn row(db: &Connection, id: DeliveryId) -> rusqlite::Result<Option<Row1>> {
+    db.prepare_cached("SELECT destination, hook, state, attempts, letter FROM deliveries WHERE event = ?1 AND n = ?2")?
+        .query_row(params![id.event.0, id.n], |row| {
+            Ok(Row1 {
+                destination: DestinationId(row.get(0)?),
+                hook: row.get(1)?,
+                state: col(row, 2)?,
+                attempts: row.get(3)?,
+                letter: row.get(4)?,
+            })
+        })
+        .optional()
+}
+
+pub(super) fn record(
+    unit: &mut Unit<'_>,
+    ticket: Ticket,
+    attempt: &Attempt,
+    verdict: Verdict,
+) -> rusqlite::Result<Recorded> {
+    let id = ticket.delivery;
+    let Some(before) = row(unit.db, id)? else { return Ok(Recorded::Stale) };
+    unit.back(before.destination, id);
+    if before.attempts + 1 != ticket.attempt {
+        return Ok(Recorded::Stale);
+    }
+    unit.db
+        .prepare_cached(
+            "INSERT INTO attempts (event, n, number, at, took, status, note, excerpt, succeeded)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )?
+        .execute(params![
+            id.event.0,
+            id.n,
+            ticket.attempt,
+            attempt.at,
+            attempt.took,
+            attempt.status,
+            attempt.note,
+            attempt.excerpt,
+            attempt.succeeded,
+        ])?;
+    // A delivery that was held or cancelled while the attempt was out stays so, unless it was made.
+    let (state, due) = match verdict {
+        Verdict::End(State::Delivered) => (State::Delivered, None),
+        _ if !before.state.is_live() => (before.state, None),
+        Verdict::End(state) => (state, None),
+        Verdict::Again(at) => (State::Retrying, Some(at)),
+    };
+    unit.db
+        .prepare_cached("UPDATE deliveries SET state = ?3, due = ?4, attempts = ?5 WHERE event = ?1 AND n = ?2")?
+        .execute(params![id.event.0, id.n, Col(state), due, ticket.attempt])?;
+    move_tally(unit, before.hook, before.state, state);
+    if let Some(due) = due {
+        unit.note(before.destination, due);
+    }
+    Ok(Recorded::Done)
+}
+
+/// Counts a delivery out of one state and into another.
+pub(super) fn move_tally(unit: &mut Unit<'_>, hook: Option<i64>, from: State, to: State) {
+    let held = |state| i64::from(matches!(state, State::Held(_)));
+    let dead = |state| i64::from(matches!(state, State::Dead(_)));
+    unit.tally(hook, held(to) - held(from), dead(to) - dead(from));
+}
+
+pub(super) fn resend(unit: &mut Unit<'_>, id: DeliveryId, now: Millis) -> rusqlite::Result<Resent> {
+    let Some(before) = row(unit.db, id)? else { return Ok(Resent::NoDelivery) };
+    if before.state.is_live() {
+        return Ok(Resent::Waiting);
+    }
+    let open: bool = match before.hook {
+        None => true,
+        Some(hook) => unit
+            .db
+            .prepare_cached(
+                "SELECT 1 FROM hooks h JOIN destinations d ON d.hook = h.id
+                 WHERE h.id = ?1 AND d.id = ?2 AND h.deleted IS NULL AND h.state = ?3 AND d.removed = 0",
+            )?
+            .exists(params![hook, before.destination.0, Col(HookState::Enabled)])?,
+    };
+    if !open {
+        return Ok(Resent::NoDestination);
+    }
+    let state = if before.attempts == 0 { State::Pending } else { State::Retrying };
+    unit.db
+        .prepare_cached("UPDATE deliveries SET state = ?3, due = ?4 WHERE event = ?1 AND n = ?2")?
+        .execute(params![id.event.0, id.n, Col(state), now])?;
+    move_tally(unit, before.hook, before.state, state);
+    unit.note(before.destination, now);
+    Ok(Resent::Due)
+}
+
+pub(super) fn resolve(unit: &mut Unit<'_>, ticket: Ticket, now: Millis) -> rusqlite::Result<Recorded> {
+    let id = ticket.delivery;
+    let Some(before) = row(unit.db, id)? else { return Ok(Recorded::Stale) };
+    unit.back(before.destination, id);
+    if before.letter != letter::UNRESOLVED || !before.state.is_live() || before.attempts + 1 != ticket.attempt {
+        return Ok(Recorded::Stale);
+    }
+    let (owner, bucket): (OwnerId, i64) = unit
+        .db
+        .prepare_cached("SELECT owner, bucket FROM events WHERE id = ?1")?
+        .query_row([id.event.0], |row| Ok((col(row, 0)?, row.get(1)?)))?;
+    let targets = match before.hook {
+        None => vec![Target::Organisation { roles: BTreeSet::from([Role::Admin]) }],
+        Some(hook) => match hooks::load(unit.db, unit.shared, HookId(hook))? {
+            Some((Hook { way: Way::Email { targets, .. }, .. }, _)) => targets,
+            _ => Vec::new(),
+        },
+    };
+    let mut taken: BTreeSet<String> = unit
+        .db
+        .prepare_cached("SELECT address FROM deliveries WHERE event = ?1 AND address IS NOT NULL")?
+        .query_map([id.event.0], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let meant = people(unit.db, owner, &targets)?;
+    let nobody = meant.is_empty();
+    let fresh: Vec<_> = meant.into_iter().filter(|recipient| taken.insert(recipient.address.clone())).collect();
+
+    let Some((first, others)) = fresh.split_first() else {
+        let reason = if nobody { Cancelled::NoRecipient } else { Cancelled::DuplicateAddress };
+        unit.db
+            .prepare_cached("UPDATE deliveries SET state = ?3, due = NULL, letter = ?4 WHERE event = ?1 AND n = ?2")?
+            .execute(params![id.event.0, id.n, Col(State::Cancelled(reason)), letter::RESOLVED])?;
+        return Ok(Recorded::Done);
+    };
+    unit.db
+        .prepare_cached("UPDATE deliveries SET due = ?3, letter = ?4, address = ?5, user = ?6 WHERE event = ?1 AND n = ?2")?
+        .execute(params![id.event.0, id.n, now, letter::RESOLVED, first.address, first.user.map(Col)])?;
+    let mut n: i64 = unit
+        .db
+        .prepare_cached("SELECT max(n) FROM deliveries WHERE event = ?1")?
+        .query_row([id.event.0], |row| row.get(0))?;
+    for recipient in others {
+        n += 1;
+        unit.db
+            .prepare_cached(
+                "INSERT INTO deliveries (event, n, bucket, hook, destination, state, due, letter, address, user)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            )?
+            .execute(params![
+                id.event.0,
+                n,
+                bucket,
+                before.hook,
+                before.destination.0,
+                Col(State::Pending),
+                now,
+                letter::RESOLVED,
+                recipient.address,
+                recipient.user.map(Col),
+            ])?;
+    }
+    unit.note(before.destination, now);
+    Ok(Recorded::Done)
+}
+
+/// The distinct people and addresses some targets mean, in the targets' order.
+fn people(db: &Connection, owner: OwnerId, targets: &[Target]) -> rusqlite::Result<Vec<Recipient>> {
+    let mut meant: Vec<Recipient> = Vec::new();
+    let mut add = |address: &str, user: Option<UserId>| {
+        let address = directory::canonical_address(address);
+        if meant.iter().all(|recipient| recipient.address != address) {
+            meant.push(Recipient { address, user });
+        }
+    };
+    for target in targets {
+        match target {
+            Target::Address(address) => add(address, None),
+            Target::User(id) => {
+                if let Some(user) = directory::person(db, *id)? {
+                    add(&user.email, Some(user.id));
+                }
+            }
+            Target::Organisation { roles } => match owner {
+                OwnerId::User(id) => {
+                    if let Some(user) = directory::person(db, id)? {
+                        add(&user.email, Some(user.id));
+                    }
+                }
+                OwnerId::Organisation(id) => {
+                    for member in directory::members(db, id)? {
+                        if roles.is_empty() || roles.contains(&member.role) {
+                            add(&member.user.email, Some(member.user.id));
+                        }
+                    }
+                }
+            },
+        }
+    }
+    Ok(meant)
+}
+
+pub(super) fn still_meant(db: &Connection, id: DeliveryId) -> rusqlite::Result<bool> {
+    let found = db
+        .prepare_cached(
+            "SELECT e.owner, d.hook, d.address, d.user FROM deliveries d JOIN events e ON e.id = d.event
+             WHERE d.event = ?1 AND d.n = ?2",
+        )?
+        .query_row(params![id.event.0, id.n], |row| {
+            Ok((col::<OwnerId>(row, 0)?, row.get::<_, Option<i64>>(1)?, recipient(row, 2)?))
+        })
+        .optional()?;
+    let Some((owner, hook, Some(recipient))) = found else { return Ok(false) };
+    let targets = match hook {
+        None => vec![Target::Organisation { roles: BTreeSet::from([Role::Admin]) }],
+        Some(hook) => {
+            let text: Option<String> = db
+                .prepare_cached("SELECT targets FROM hooks WHERE id = ?1 AND deleted IS NULL")?
+                .query_row([hook], |row| row.get(0))
+                .optional()?
+                .flatten();
+            match text {
+                Some(text) => super::rows::targets_from_text(&text)?,
+                None => return Ok(false),
+            }
+        }
+    };
+    for target in &targets {
+        let meant = match (target, recipient.user) {
+            (Target::Address(address), None) => directory::canonical_address(address) == recipient.address,
+            (Target::User(id), Some(user)) => *id == user && directory::person(db, user)?.is_some(),
+            (Target::Organisation { roles }, Some(user)) => directory::role_even_closed(db, owner, user)?
+                .is_some_and(|role| roles.is_empty() || matches!(owner, OwnerId::User(_)) || roles.contains(&role)),
+            _ => false,
+        };
+        if meant {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The state a hook's rows are held in.
+pub(super) fn held_for(state: HookState) -> State {
+    State::Held(if state == HookState::Disabled { Held::Disabled } else { Held::Paused })
+}
