@@ -2,4 +2,5 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests say what they expect"))]
 
+pub mod conformance;
 pub mod sqlite;

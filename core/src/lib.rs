@@ -2,11 +2,18 @@
 //!
 //! No socket, no clock, no disk: time and chance are arguments, so every rule here can be tried with every value.
 
+pub mod address;
 pub mod backoff;
+pub mod catalogue;
+pub mod destinations;
+pub mod facts;
+pub mod formats;
 pub mod frame;
 pub mod ids;
 pub mod json;
+pub mod mail;
 pub mod matching;
+pub mod message;
 pub mod model;
 pub mod permission;
 pub mod ports;

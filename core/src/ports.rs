@@ -88,6 +88,10 @@ pub struct Work {
     pub destination: DestinationId,
     /// Whom a letter is for.
     pub recipient: Option<Recipient>,
+    /// When its schedule began: the event's acceptance, or when it was last resent or released.
+    pub since: Millis,
+    /// Attempts made since then.
+    pub made: u32,
     /// An e-mail delivery not yet resolved: hand the ticket to [`Store::resolve`] instead of trying it.
     pub unresolved: bool,
 }

@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use sonnette_core::ids::{DeliveryId, DestinationId};
 use sonnette_core::model::{MINUTE, Millis};
+use sonnette_core::ports::Ticket;
 
 /// Attempts out at once for one destination.
 pub(super) const BOUND: usize = 64;
@@ -22,10 +23,20 @@ pub(super) const LEASE: Millis = 5 * MINUTE;
 struct Waiting {
     /// When the earliest row not out falls due, as far as is known.
     next: Option<Millis>,
-    /// Attempts out, and how long each is good.
-    out: HashMap<DeliveryId, Millis>,
+    /// Attempts out.
+    out: Vec<DeliveryId>,
+    /// When the first ticket out may be no longer good.
+    lapses: Option<Millis>,
     /// At its bound, not yet down to [`REFILL`].
     full: bool,
+}
+
+impl Waiting {
+    /// When to look at it: something falls due and there is room for it, or a ticket is no longer good.
+    fn turn(&self) -> Option<Millis> {
+        let due = self.next.filter(|_| !self.full);
+        [due, self.lapses].into_iter().flatten().min()
+    }
 }
 
 /// See the module.
@@ -33,6 +44,8 @@ struct Waiting {
 pub(super) struct Agenda {
     waiting: HashMap<DestinationId, Waiting>,
     queue: BTreeSet<(Millis, DestinationId)>,
+    /// Where each ticket out belongs, and how long it is good.
+    tickets: HashMap<DeliveryId, (DestinationId, Millis)>,
 }
 
 /// One destination's part of a lease.
@@ -47,11 +60,13 @@ pub(super) struct Turn {
 impl Agenda {
     fn change(&mut self, destination: DestinationId, change: impl FnOnce(&mut Waiting)) {
         let waiting = self.waiting.entry(destination).or_default();
-        let before = waiting.next.filter(|_| !waiting.full);
+        let before = waiting.turn();
         change(waiting);
         waiting.full = waiting.out.len() >= BOUND || (waiting.full && waiting.out.len() > REFILL);
-        let after = waiting.next.filter(|_| !waiting.full);
-        let idle = waiting.next.is_none() && waiting.out.is_empty();
+        if waiting.out.is_empty() {
+            waiting.lapses = None;
+        }
+        let after = waiting.turn();
         if before != after {
             if let Some(due) = before {
                 self.queue.remove(&(due, destination));
@@ -60,7 +75,7 @@ impl Agenda {
                 self.queue.insert((due, destination));
             }
         }
-        if idle {
+        if waiting.next.is_none() && waiting.out.is_empty() {
             self.waiting.remove(&destination);
         }
     }
@@ -70,11 +85,15 @@ impl Agenda {
         self.change(destination, |waiting| waiting.next = Some(waiting.next.map_or(due, |next| next.min(due))));
     }
 
-    /// A ticket is back.
-    pub(super) fn back(&mut self, destination: DestinationId, delivery: DeliveryId) {
-        self.change(destination, |waiting| {
-            waiting.out.remove(&delivery);
-        });
+    /// A ticket is back. Gives its destination, if it was still good: one that lapsed may be out anew.
+    pub(super) fn back(&mut self, ticket: Ticket) -> Option<DestinationId> {
+        let (destination, good_until) = *self.tickets.get(&ticket.delivery)?;
+        if good_until != ticket.good_until {
+            return None;
+        }
+        self.tickets.remove(&ticket.delivery);
+        self.change(destination, |waiting| waiting.out.retain(|delivery| *delivery != ticket.delivery));
+        Some(destination)
     }
 
     /// The destinations to serve now, earliest due first, for at most `max` rows in all. Each is taken out of the queue
@@ -82,15 +101,15 @@ impl Agenda {
     pub(super) fn turns(&mut self, now: Millis, max: usize) -> Vec<Turn> {
         let (mut turns, mut left) = (Vec::new(), max);
         while left > 0 {
-            let Some((due, destination)) = self.queue.first().copied().filter(|(due, _)| *due <= now) else { break };
+            let Some((_, destination)) = self.queue.first().copied().filter(|(due, _)| *due <= now) else { break };
+            self.lapse(destination, now);
             let mut turn = None;
             self.change(destination, |waiting| {
-                debug_assert_eq!(waiting.next, Some(due));
-                waiting.next = None;
-                // A ticket nobody brought back is free again when it is no longer good.
-                waiting.out.retain(|_, good_until| *good_until >= now);
-                let room = BOUND.saturating_sub(waiting.out.len()).min(left);
-                turn = Some(Turn { destination, room, out: waiting.out.keys().copied().collect() });
+                if !waiting.full && waiting.next.is_some_and(|due| due <= now) {
+                    waiting.next = None;
+                    let room = BOUND.saturating_sub(waiting.out.len()).min(left);
+                    turn = Some(Turn { destination, room, out: waiting.out.clone() });
+                }
             });
             if let Some(turn) = turn {
                 left = left.saturating_sub(turn.room.max(1));
@@ -98,6 +117,28 @@ impl Agenda {
             }
         }
         turns
+    }
+
+    /// A ticket nobody brought back is free again when it is no longer good, and its row as due as it was.
+    fn lapse(&mut self, destination: DestinationId, now: Millis) {
+        let Some(waiting) = self.waiting.get(&destination) else { return };
+        if waiting.lapses.is_none_or(|lapses| lapses > now) {
+            return;
+        }
+        let good_until = |delivery: &DeliveryId| self.tickets.get(delivery).map_or(0, |(_, good_until)| *good_until);
+        let (good, lapsed): (Vec<_>, Vec<_>) =
+            waiting.out.iter().copied().partition(|delivery| good_until(delivery) >= now);
+        let lapses = good.iter().map(|delivery| good_until(delivery) + 1).min();
+        for delivery in &lapsed {
+            self.tickets.remove(delivery);
+        }
+        self.change(destination, |waiting| {
+            waiting.out = good;
+            waiting.lapses = lapses;
+            if !lapsed.is_empty() {
+                waiting.next = Some(waiting.next.map_or(now, |next| next.min(now)));
+            }
+        });
     }
 
     /// Tells what a turn found: the deliveries taken, and when the next one not taken falls due.
@@ -108,16 +149,18 @@ impl Agenda {
         good_until: Millis,
         next: Option<Millis>,
     ) {
+        let taken: Vec<_> = taken.collect();
+        self.tickets.extend(taken.iter().map(|delivery| (*delivery, (destination, good_until))));
         self.change(destination, |waiting| {
-            waiting.out.extend(taken.map(|delivery| (delivery, good_until)));
-            waiting.next = match (waiting.next, next) {
-                (Some(a), Some(b)) => Some(a.min(b)),
-                (a, b) => a.or(b),
-            };
+            if !taken.is_empty() {
+                waiting.lapses = Some(waiting.lapses.map_or(good_until + 1, |lapses| lapses.min(good_until + 1)));
+            }
+            waiting.out.extend(taken);
+            waiting.next = [waiting.next, next].into_iter().flatten().min();
         });
     }
 
-    /// When the first destination that may be served falls due.
+    /// When the first destination that may be served falls due, or the first ticket lapses.
     pub(super) fn next_due(&self) -> Option<Millis> {
         self.queue.first().map(|(due, _)| *due)
     }
@@ -137,6 +180,10 @@ mod tests {
         DeliveryId { event: EventId(1), n }
     }
 
+    fn ticket(n: u32, good_until: Millis) -> Ticket {
+        Ticket { delivery: delivery(n), attempt: 1, good_until }
+    }
+
     #[test]
     fn a_destination_at_its_bound_waits_until_a_quarter_is_back_and_others_do_not_wait() {
         let (sick, well) = (DestinationId(1), DestinationId(2));
@@ -148,10 +195,10 @@ mod tests {
         agenda.out(sick, (0..64).map(delivery), 100, Some(0));
         assert_eq!(agenda.next_due(), Some(5), "the sick one is out of the queue");
         for n in 0..15 {
-            agenda.back(sick, delivery(n));
+            agenda.back(ticket(n, 100));
         }
         assert_eq!(agenda.next_due(), Some(5));
-        agenda.back(sick, delivery(15));
+        agenda.back(ticket(15, 100));
         assert_eq!(agenda.next_due(), Some(0));
     }
 
@@ -170,9 +217,43 @@ mod tests {
         let mut agenda = Agenda::default();
         agenda.note(DestinationId(1), 0);
         agenda.turns(0, 10);
-        agenda.out(DestinationId(1), [delivery(0)].into_iter(), LEASE, Some(0));
-        assert_eq!(agenda.turns(LEASE, 10)[0].out, vec![delivery(0)]);
-        agenda.out(DestinationId(1), [].into_iter(), LEASE, Some(0));
+        agenda.out(DestinationId(1), [delivery(0)].into_iter(), LEASE, None);
+        assert!(agenda.turns(LEASE, 10).is_empty());
+        assert_eq!(agenda.next_due(), Some(LEASE + 1), "nothing else of it waits, and still it is looked at again");
         assert!(agenda.turns(LEASE + 1, 10)[0].out.is_empty());
+    }
+
+    #[test]
+    fn a_destination_whose_every_ticket_is_lost_is_served_again() {
+        let mut agenda = Agenda::default();
+        agenda.note(DestinationId(1), 0);
+        agenda.turns(0, 1000);
+        agenda.out(DestinationId(1), (0..64).map(delivery), LEASE, Some(0));
+        assert!(agenda.turns(LEASE, 1000).is_empty());
+        assert_eq!(agenda.turns(LEASE + 1, 1000)[0].room, BOUND);
+    }
+
+    #[test]
+    fn a_ticket_that_lapsed_does_not_bring_back_the_one_that_followed_it() {
+        let mut agenda = Agenda::default();
+        agenda.note(DestinationId(1), 0);
+        agenda.turns(0, 10);
+        agenda.out(DestinationId(1), [delivery(0)].into_iter(), 10, None);
+        agenda.turns(11, 10);
+        agenda.out(DestinationId(1), [delivery(0)].into_iter(), 20, None);
+        assert_eq!(agenda.back(ticket(0, 10)), None);
+        agenda.note(DestinationId(1), 0);
+        assert_eq!(agenda.turns(12, 10)[0].out, vec![delivery(0)]);
+        assert_eq!(agenda.back(ticket(0, 20)), Some(DestinationId(1)));
+    }
+
+    #[test]
+    fn nothing_is_kept_of_a_destination_with_nothing_to_do() {
+        let mut agenda = Agenda::default();
+        agenda.note(DestinationId(1), 0);
+        agenda.turns(0, 10);
+        agenda.out(DestinationId(1), [delivery(0)].into_iter(), 10, None);
+        agenda.back(ticket(0, 10));
+        assert_eq!((agenda.len(), agenda.next_due(), agenda.tickets.len()), (0, None, 0));
     }
 }

@@ -17,17 +17,15 @@ pub(super) fn learn_all(
     facts: &[Fact],
     now: Millis,
 ) -> rusqlite::Result<Result<(), (usize, String)>> {
-    unit.db.prepare_cached("SAVEPOINT facts")?.execute([])?;
-    let mut outcome = Ok(());
-    for (index, fact) in facts.iter().enumerate() {
-        if let Err(why) = learn(unit, fact, now)? {
-            unit.db.execute_batch("ROLLBACK TO facts")?;
-            outcome = Err((index, why));
-            break;
+    let learn_each = |unit: &mut Unit<'_>| {
+        for (index, fact) in facts.iter().enumerate() {
+            if let Err(why) = learn(unit, fact, now)? {
+                return Ok(Err((index, why)));
+            }
         }
-    }
-    unit.db.prepare_cached("RELEASE facts")?.execute([])?;
-    Ok(outcome)
+        Ok(Ok(()))
+    };
+    unit.part(learn_each, Result::is_ok)
 }
 
 pub(super) fn learn(unit: &mut Unit<'_>, fact: &Fact, now: Millis) -> rusqlite::Result<Word> {
@@ -129,6 +127,9 @@ fn put_resource(
 ) -> rusqlite::Result<Word> {
     if id.shape() == ResourceShape::RealId {
         return Ok(Err(format!("{id} is neither an application (`app_…`) nor an add-on (`addon_…`)")));
+    }
+    if let Some(real_id) = real_id.filter(|real_id| real_id.shape() != ResourceShape::RealId) {
+        return Ok(Err(format!("{real_id} is not an add-on's real id")));
     }
     if !is_open(unit.db, owner)? {
         return Ok(Err(format!("there is no owner {owner}")));

@@ -2,13 +2,13 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use sonnette_core::catalogue::Catalogue;
-use sonnette_core::ids::{DestinationId, HookId, OwnerId};
+use sonnette_core::ids::{DestinationId, HookId, OwnerId, ResourceId};
 use sonnette_core::matching::Rule;
 use sonnette_core::model::{Destination, Hook, HookState, HookView, Millis, SigningSecrets, Way};
 use sonnette_core::ports::{Changed, Turn};
 use sonnette_core::secret::Secret;
 
-use super::rows::{self, Col, bad, col, from_json, maybe, settle, to_json};
+use super::rows::{self, Col, bad, col, from_json, settle, to_json};
 use super::writer::Unit;
 use super::{Shared, directory, intake};
 
@@ -77,24 +77,39 @@ pub(super) fn replace(unit: &mut Unit<'_>, hook: &Hook) -> rusqlite::Result<Chan
             hook.schedule.as_ref().map(to_json),
         ])?;
     // Those named again are brought back below; the others' deliveries are cancelled by the house.
-    unit.db.prepare_cached("UPDATE destinations SET removed = 1 WHERE hook = ?1 AND removed = 0")?.execute([hook.id.0])?;
+    unit.db
+        .prepare_cached("UPDATE destinations SET removed = 1, gone = ?2 WHERE hook = ?1 AND removed = 0")?
+        .execute([hook.id.0, unit.memory.last.0])?;
     write_destinations(unit, hook)?;
+    for destination in hook.destination_ids() {
+        // One that was taken off and comes back before it was settled has been passed over since.
+        unit.note(destination, 0);
+    }
     unit.forget_rules(owner);
     Ok(Changed::Done)
 }
 
 pub(super) fn turn(unit: &mut Unit<'_>, id: HookId, turn: Turn, now: Millis) -> rusqlite::Result<Changed> {
-    if owner(unit.db, id)?.is_none() {
-        return Ok(Changed::NoHook);
-    }
+    let found = unit
+        .db
+        .prepare_cached("SELECT state FROM hooks WHERE id = ?1 AND deleted IS NULL")?
+        .query_row([id.0], |row| col(row, 0))
+        .optional()?;
+    let Some(before) = found else { return Ok(Changed::NoHook) };
     let (state, settle) = match turn {
         Turn::Pause => (HookState::Paused, settle::HOLD),
         Turn::CatchUp => (HookState::Enabled, settle::RELEASE),
         Turn::Skip => (HookState::Enabled, settle::SKIP),
     };
+    if state == before {
+        // What it held when it was turned this way is being seen to.
+        return Ok(Changed::Done);
+    }
+    // The mark outlives a further turn: what was to be skipped is, even if the hook is paused again at once.
+    let skip = (turn == Turn::Skip).then_some(unit.memory.last.0);
     unit.db
-        .prepare_cached("UPDATE hooks SET state = ?2, settle = ?3, settle_mark = ?4 WHERE id = ?1")?
-        .execute(params![id.0, Col(state), settle, unit.memory.last.0])?;
+        .prepare_cached("UPDATE hooks SET state = ?2, settle = ?3, skip = coalesce(?4, skip) WHERE id = ?1")?
+        .execute(params![id.0, Col(state), settle, skip])?;
     if state == HookState::Enabled {
         // What was not held yet when the hook was paused has been passed over since.
         for destination in destination_ids(unit.db, id)? {
@@ -112,10 +127,16 @@ pub(super) fn delete(unit: &mut Unit<'_>, id: HookId) -> rusqlite::Result<Change
     unit.hook_changed(id)?;
     unit.db
         .prepare_cached(
-            "UPDATE hooks SET deleted = ?2, settle = ?3, secret = NULL, previous = NULL, previous_until = NULL WHERE id = ?1",
+            "UPDATE hooks SET deleted = ?2, settle = ?3, skip = NULL, secret = NULL, previous = NULL, previous_until = NULL
+             WHERE id = ?1",
         )?
-        .execute(params![id.0, unit.memory.last.0, settle::CANCEL])?;
-    unit.db.prepare_cached("UPDATE destinations SET removed = 1, url = NULL WHERE hook = ?1")?.execute([id.0])?;
+        .execute(params![id.0, unit.memory.last.0, settle::NOTHING])?;
+    // What it owes is cancelled with its destinations.
+    unit.db
+        .prepare_cached(
+            "UPDATE destinations SET removed = 1, url = NULL, gone = coalesce(gone, ?2) WHERE hook = ?1 AND removed < 2",
+        )?
+        .execute([id.0, unit.memory.last.0])?;
     Ok(Changed::Done)
 }
 
@@ -185,7 +206,7 @@ fn view_of(db: &Connection, shared: &Shared, row: &Row<'_>) -> rusqlite::Result<
     })
 }
 
-/// A hook with everything, deleted or not, and what it signs with.
+/// A hook with everything, and what it signs with.
 pub(super) fn load(
     db: &Connection,
     shared: &Shared,
@@ -260,8 +281,8 @@ fn write_destinations(unit: &mut Unit<'_>, hook: &Hook) -> rusqlite::Result<()> 
     let db = unit.db;
     let mut write = db.prepare_cached(
         "INSERT INTO destinations (id, hook, position, format, url) VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT (id) DO UPDATE SET position = excluded.position, format = excluded.format, url = excluded.url, removed = 0
-         WHERE hook = excluded.hook",
+         ON CONFLICT (id) DO UPDATE SET position = excluded.position, format = excluded.format, url = excluded.url, removed = 0,
+           gone = NULL WHERE hook = excluded.hook",
     )?;
     match &hook.way {
         Way::Email { destination, .. } => {
@@ -284,8 +305,8 @@ fn targets(hook: &Hook) -> Option<String> {
     }
 }
 
-fn scope_text(scope: &[sonnette_core::ids::ResourceId]) -> String {
-    to_json(&scope.iter().map(sonnette_core::ids::ResourceId::as_str).collect::<Vec<_>>())
+fn scope_text(scope: &[ResourceId]) -> String {
+    to_json(&scope.iter().map(ResourceId::as_str).collect::<Vec<_>>())
 }
 
 pub(super) fn seal(shared: &Shared, place: &str, secret: &Secret) -> Vec<u8> {

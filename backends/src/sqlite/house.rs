@@ -33,7 +33,10 @@ pub(super) fn tidy(unit: &mut Unit<'_>, now: Millis, before: Millis, excerpts_be
         }
     }
     let rows = forget_the_rest(unit, before)?;
-    unit.db.execute_batch("PRAGMA incremental_vacuum(200)")?;
+    // Each step frees one page.
+    let mut vacuum = unit.db.prepare_cached("PRAGMA incremental_vacuum(200)")?;
+    let mut freed = vacuum.query([])?;
+    while freed.next()?.is_some() {}
     Ok(Tidied { rows: u64::try_from(rows).unwrap_or_default(), more: false })
 }
 
@@ -43,9 +46,9 @@ struct Moving {
     state: State,
 }
 
-fn moving(db: &Connection, filter: &str, value: i64) -> rusqlite::Result<Vec<Moving>> {
+fn moving(db: &Connection, filter: &str, destination: DestinationId, until: i64) -> rusqlite::Result<Vec<Moving>> {
     db.prepare_cached(&format!("SELECT event, n, hook, state FROM deliveries {filter} LIMIT {SLICE}"))?
-        .query_map([value], |row| {
+        .query_map([destination.0, until], |row| {
             Ok(Moving {
                 id: DeliveryId { event: EventId(row.get(0)?), n: row.get(1)? },
                 hook: row.get(2)?,
@@ -55,75 +58,86 @@ fn moving(db: &Connection, filter: &str, value: i64) -> rusqlite::Result<Vec<Mov
         .collect()
 }
 
-fn waiting_at(db: &Connection, destination: DestinationId) -> rusqlite::Result<Vec<Moving>> {
-    moving(db, "INDEXED BY deliveries_ready WHERE destination = ?1 AND due IS NOT NULL", destination.0)
+/// What waits at a destination, up to an event.
+fn waiting_at(db: &Connection, destination: DestinationId, until: i64) -> rusqlite::Result<Vec<Moving>> {
+    moving(db, "INDEXED BY deliveries_ready WHERE destination = ?1 AND due IS NOT NULL AND event <= ?2", destination, until)
 }
 
-/// What a hook holds, oldest first.
-fn held_by(db: &Connection, hook: HookId) -> rusqlite::Result<Vec<Moving>> {
+/// What is held at a destination, oldest first, up to an event.
+fn held_at(db: &Connection, destination: DestinationId, until: i64) -> rusqlite::Result<Vec<Moving>> {
     moving(
         db,
-        "INDEXED BY deliveries_held WHERE hook = ?1 AND state BETWEEN 20 AND 29 ORDER BY event, n",
-        hook.0,
+        "INDEXED BY deliveries_held WHERE destination = ?1 AND state BETWEEN 20 AND 29 AND event <= ?2 ORDER BY event, n",
+        destination,
+        until,
     )
 }
 
-/// Moves rows into one state; those with a due time are told to the agenda.
-fn put(unit: &mut Unit<'_>, rows: &[Moving], state: State, due: Option<Millis>) -> rusqlite::Result<i64> {
+/// Moves rows to where they are not tried.
+fn put(unit: &mut Unit<'_>, rows: &[Moving], state: State) -> rusqlite::Result<i64> {
     let db = unit.db;
-    let mut update = db.prepare_cached(
-        "UPDATE deliveries SET state = ?3, due = ?4 WHERE event = ?1 AND n = ?2 RETURNING destination",
-    )?;
+    let mut update = db.prepare_cached("UPDATE deliveries SET state = ?3, due = NULL WHERE event = ?1 AND n = ?2")?;
     for row in rows {
-        let destination: i64 =
-            update.query_row(params![row.id.event.0, row.id.n, Col(state), due], |row| row.get(0))?;
+        update.execute(params![row.id.event.0, row.id.n, Col(state)])?;
         move_tally(unit, row.hook, row.state, state);
-        if let Some(due) = due {
-            unit.note(DestinationId(destination), due);
-        }
     }
     Ok(i64::try_from(rows.len()).unwrap_or_default())
 }
 
-/// One slice for one hook that was paused, resumed or deleted.
+/// Cancels a slice of what a destination owes, waiting or held, up to an event.
+fn cancel(unit: &mut Unit<'_>, destination: DestinationId, until: i64, why: Cancelled) -> rusqlite::Result<i64> {
+    let mut rows = waiting_at(unit.db, destination, until)?;
+    if rows.is_empty() {
+        rows = held_at(unit.db, destination, until)?;
+    }
+    put(unit, &rows, State::Cancelled(why))
+}
+
+/// Makes a slice of what is held due now. Their schedules begin anew: they may have been held for longer than one is.
+fn release(unit: &mut Unit<'_>, destination: DestinationId, now: Millis) -> rusqlite::Result<i64> {
+    let db = unit.db;
+    let rows = held_at(db, destination, i64::MAX)?;
+    let mut update = db.prepare_cached(
+        "UPDATE deliveries SET state = iif(attempts = 0, ?3, ?4), due = ?5, since = ?5, spent = attempts
+         WHERE event = ?1 AND n = ?2",
+    )?;
+    for row in &rows {
+        update.execute(params![row.id.event.0, row.id.n, Col(State::Pending), Col(State::Retrying), now])?;
+        move_tally(unit, row.hook, row.state, State::Pending);
+    }
+    if !rows.is_empty() {
+        unit.note(destination, now);
+    }
+    Ok(i64::try_from(rows.len()).unwrap_or_default())
+}
+
+/// One slice for one hook that was paused or resumed. What is to be skipped goes first, so that a hook paused again at
+/// once does not keep it.
 fn settle_hook(unit: &mut Unit<'_>, now: Millis) -> rusqlite::Result<i64> {
     let found = unit
         .db
-        .prepare_cached("SELECT id, settle, state FROM hooks INDEXED BY hooks_to_settle WHERE settle <> 0 LIMIT 1")?
-        .query_row([], |row| Ok((HookId(row.get(0)?), row.get::<_, i64>(1)?, col(row, 2)?)))
+        .prepare_cached("SELECT id, settle, skip, state FROM hooks INDEXED BY hooks_to_settle WHERE settle <> 0 LIMIT 1")?
+        .query_row([], |row| {
+            Ok((HookId(row.get(0)?), row.get::<_, i64>(1)?, row.get::<_, Option<i64>>(2)?, col(row, 3)?))
+        })
         .optional()?;
-    let Some((hook, what, state)) = found else { return Ok(0) };
-    let moved = match what {
-        settle::HOLD => {
-            let mut moved = 0;
-            for destination in hooks::destination_ids(unit.db, hook)? {
-                let rows = waiting_at(unit.db, destination)?;
-                moved = put(unit, &rows, held_for(state), None)?;
-                if moved > 0 {
-                    break;
-                }
+    let Some((hook, what, skip, state)) = found else { return Ok(0) };
+    for destination in hooks::destination_ids(unit.db, hook)? {
+        let moved = match (skip, what) {
+            (Some(until), _) => cancel(unit, destination, until, Cancelled::Skipped)?,
+            (None, settle::HOLD) => {
+                let rows = waiting_at(unit.db, destination, i64::MAX)?;
+                put(unit, &rows, held_for(state))?
             }
-            moved
+            (None, settle::RELEASE) => release(unit, destination, now)?,
+            _ => 0,
+        };
+        if moved > 0 {
+            return Ok(moved);
         }
-        settle::RELEASE => {
-            let rows = held_by(unit.db, hook)?;
-            put(unit, &rows, State::Pending, Some(now))?
-        }
-        settle::SKIP => {
-            let rows = held_by(unit.db, hook)?;
-            put(unit, &rows, State::Cancelled(Cancelled::Skipped), None)?
-        }
-        // What waits at its destinations is cancelled with them; here what it holds.
-        settle::CANCEL => {
-            let rows = held_by(unit.db, hook)?;
-            put(unit, &rows, State::Cancelled(Cancelled::HookDeleted), None)?
-        }
-        _ => 0,
-    };
-    if moved > 0 {
-        return Ok(moved);
     }
-    unit.db.prepare_cached("UPDATE hooks SET settle = ?2 WHERE id = ?1")?.execute([hook.0, settle::NOTHING])?;
+    let left = if skip.is_some() && what != settle::SKIP { what } else { settle::NOTHING };
+    unit.db.prepare_cached("UPDATE hooks SET settle = ?2, skip = NULL WHERE id = ?1")?.execute([hook.0, left])?;
     Ok(1)
 }
 
@@ -139,8 +153,7 @@ fn settle_destination(unit: &mut Unit<'_>) -> rusqlite::Result<i64> {
         .optional()?;
     let Some((destination, hook_deleted)) = found else { return Ok(0) };
     let reason = if hook_deleted { Cancelled::HookDeleted } else { Cancelled::DestinationRemoved };
-    let rows = waiting_at(unit.db, destination)?;
-    let moved = put(unit, &rows, State::Cancelled(reason), None)?;
+    let moved = cancel(unit, destination, i64::MAX, reason)?;
     if moved > 0 {
         return Ok(moved);
     }
@@ -173,25 +186,22 @@ fn erase(unit: &mut Unit<'_>, deliveries: &str, events: &str, value: i64) -> rus
     }
     db.prepare_cached(&format!("DELETE FROM attempts WHERE {deliveries}"))?.execute([value])?;
     let erased = db.prepare_cached(&format!("DELETE FROM events WHERE {events}"))?.execute([value])?;
+    // Ids never go back, even if the newest event is erased and the clock set back.
+    db.prepare_cached("INSERT OR REPLACE INTO marks (name, value) VALUES ('last', ?1)")?.execute([unit.memory.last.0])?;
     Ok(i64::try_from(erased).unwrap_or_default())
 }
 
 /// Reply excerpts are kept shorter than what they belong to.
 fn forget_excerpts(unit: &mut Unit<'_>, before: Millis) -> rusqlite::Result<i64> {
-    let db = unit.db;
-    let from: i64 = db
-        .prepare_cached("SELECT coalesce((SELECT value FROM marks WHERE name = 'excerpts'), 0)")?
-        .query_row([], |row| row.get(0))?;
-    let until: Option<i64> = db
+    let forgotten = unit
+        .db
         .prepare_cached(
-            "SELECT max(event) FROM (SELECT event FROM attempts WHERE event > ?1 AND event < ?2 ORDER BY event LIMIT ?3)",
+            "UPDATE attempts SET excerpt = NULL WHERE (event, n, number) IN
+               (SELECT event, n, number FROM attempts INDEXED BY attempts_with_excerpt
+                WHERE excerpt IS NOT NULL AND at < ?1 LIMIT ?2)",
         )?
-        .query_row([from, EventId::first_at(before).0, SLICE], |row| row.get(0))?;
-    let Some(until) = until else { return Ok(0) };
-    db.prepare_cached("UPDATE attempts SET excerpt = NULL WHERE event > ?1 AND event <= ?2 AND excerpt IS NOT NULL")?
-        .execute([from, until])?;
-    db.prepare_cached("INSERT OR REPLACE INTO marks (name, value) VALUES ('excerpts', ?1)")?.execute([until])?;
-    Ok(1)
+        .execute([before, SLICE])?;
+    Ok(i64::try_from(forgotten).unwrap_or_default())
 }
 
 /// Erases a closed owner, one slice at a time, once nothing it is owed waits any more.
@@ -209,13 +219,16 @@ fn erase_owner(unit: &mut Unit<'_>, now: Millis) -> rusqlite::Result<i64> {
             hooks::delete(unit, hook)?;
             return Ok(1);
         }
+        // What is owed goes out first, the house's letters too, which wait at no hook's destination.
         let waits = db
             .prepare_cached(
                 "SELECT 1 FROM hooks h JOIN destinations d ON d.hook = h.id
                  WHERE h.owner = ?1 AND EXISTS (SELECT 1 FROM deliveries INDEXED BY deliveries_ready
-                   WHERE destination = d.id AND due IS NOT NULL)",
+                   WHERE destination = d.id AND due IS NOT NULL)
+                 UNION ALL SELECT 1 FROM deliveries d INDEXED BY deliveries_ready JOIN events e ON e.id = d.event
+                 WHERE d.destination = ?2 AND d.due IS NOT NULL AND e.owner = ?1",
             )?
-            .exists([Col(owner)])?;
+            .exists(params![Col(owner), DestinationId::HOUSE.0])?;
         if waits {
             continue;
         }
@@ -248,13 +261,7 @@ fn erase_slice(unit: &mut Unit<'_>, owner: OwnerId) -> rusqlite::Result<i64> {
             .query_map(params![bucket, Col(owner), PURGE], |row| row.get(0))?
             .collect::<rusqlite::Result<_>>()?;
         for event in events {
-            // The house's own letters about it go out first: they wait at no hook's destination.
-            let waits = db
-                .prepare_cached("SELECT 1 FROM deliveries WHERE event = ?1 AND due IS NOT NULL")?
-                .exists([event])?;
-            if !waits {
-                erased += erase(unit, "event = ?1", "id = ?1", event)?;
-            }
+            erased += erase(unit, "event = ?1", "id = ?1", event)?;
         }
         if erased > 0 {
             return Ok(erased);
@@ -286,10 +293,9 @@ fn forget_the_rest(unit: &mut Unit<'_>, before: Millis) -> rusqlite::Result<i64>
     let oldest = EventId::first_at(before).0;
     let mut rows = 0;
     for sql in [
-        "DELETE FROM destinations WHERE removed = 2 AND hook IN
-           (SELECT id FROM hooks WHERE deleted < ?1 AND settle = 0)",
-        "DELETE FROM tallies WHERE hook IN (SELECT id FROM hooks WHERE deleted < ?1 AND settle = 0)",
-        "DELETE FROM hooks WHERE deleted < ?1 AND settle = 0",
+        "DELETE FROM destinations WHERE gone < ?1 AND removed = 2",
+        "DELETE FROM tallies WHERE hook IN (SELECT id FROM hooks WHERE deleted < ?1)",
+        "DELETE FROM hooks WHERE deleted < ?1",
         "DELETE FROM buckets WHERE id < (SELECT max(id) FROM buckets WHERE first <= ?1)",
     ] {
         rows += db.prepare_cached(sql)?.execute([oldest])?;

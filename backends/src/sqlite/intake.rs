@@ -1,6 +1,7 @@
 //! Accepting: number, match, write, all in one transaction.
 
 use rusqlite::params;
+use sonnette_core::catalogue::Kind;
 use sonnette_core::frame;
 use sonnette_core::ids::{EventId, OwnerId, ResourceId};
 use sonnette_core::matching::{self, Occurrence, Owed};
@@ -27,14 +28,14 @@ fn one(unit: &mut Unit<'_>, draft: Draft, now: Millis) -> rusqlite::Result<Inges
     if draft.facts.is_empty() {
         return accept(unit, draft, now);
     }
-    // What an event makes known is written before it is matched, and undone if the event is refused after all.
-    unit.db.prepare_cached("SAVEPOINT facts")?.execute([])?;
-    let outcome = with_facts(unit, draft, now)?;
-    if !matches!(outcome, Ingested::Accepted(_)) {
-        unit.db.execute_batch("ROLLBACK TO facts")?;
+    // Only an event that announces an owner makes one; what an edition tells of a stranger is not learnt.
+    let owner = draft.owner;
+    let creates = unit.shared.catalogue.kind_at(draft.kind).is_some_and(Kind::creates_owner);
+    if !creates && unit.rules(owner)?.is_none() {
+        return Ok(Ingested::UnknownOwner);
     }
-    unit.db.prepare_cached("RELEASE facts")?.execute([])?;
-    Ok(outcome)
+    // What an event makes known is written before it is matched, and undone if the event is refused after all.
+    unit.part(|unit| with_facts(unit, draft, now), |outcome| matches!(outcome, Ingested::Accepted(_)))
 }
 
 /// Creations are learnt before matching, so that default hooks are there; deletions after, so that hooks still are.

@@ -18,13 +18,12 @@ mod work;
 mod writer;
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use fs4::FileExt;
 use rusqlite::{Connection, OpenFlags};
 use sonnette_core::catalogue::Catalogue;
 use sonnette_core::ids::{DeliveryId, DestinationId, EventId, HookId, OrganisationId, OwnerId, ResourceId, TokenId, UserId};
@@ -98,7 +97,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Shared {
     /// What a transaction changed is on disk.
-    fn committed(&self, notes: &[(DestinationId, Millis)], back: &[(DestinationId, DeliveryId)], hooks_changed: bool) {
+    fn committed(&self, notes: &[(DestinationId, Millis)], back: &[Ticket], hooks_changed: bool) {
+        // Before the notes: a lease that has seen a note must not take what it remembers of a hook for current.
         if hooks_changed {
             self.hooks_version.fetch_add(1, Ordering::Release);
         }
@@ -109,8 +109,8 @@ impl Shared {
         for (destination, due) in notes {
             agenda.note(*destination, *due);
         }
-        for (destination, delivery) in back {
-            agenda.back(*destination, *delivery);
+        for ticket in back {
+            agenda.back(*ticket);
         }
         drop(agenda);
         self.wake.notify_one();
@@ -153,10 +153,10 @@ pub fn open(
         .write(true)
         .open(&lock_path)
         .map_err(|error| OpenError::Io(lock_path.clone(), error))?;
-    match FileExt::try_lock(&lock_file) {
+    match lock_file.try_lock() {
         Ok(()) => {}
-        Err(fs4::TryLockError::WouldBlock) => return Err(OpenError::InUse(dir.to_owned())),
-        Err(fs4::TryLockError::Error(error)) => return Err(OpenError::Io(lock_path, error)),
+        Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(dir.to_owned())),
+        Err(TryLockError::Error(error)) => return Err(OpenError::Io(lock_path, error)),
     }
 
     let path = dir.join("sonnette.sqlite");
@@ -213,7 +213,8 @@ fn connect(path: &Path, cache_bytes: usize, writes: bool) -> rusqlite::Result<Co
 
 /// Brings the schema up to date, each step with its number in one transaction.
 fn migrate(db: &Connection) -> Result<(), OpenError> {
-    let version: usize = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let version = usize::try_from(version).unwrap_or_default();
     if version > SCHEMA.len() {
         return Err(OpenError::Later(version, SCHEMA.len()));
     }
@@ -328,11 +329,8 @@ impl Store for Sqlite {
     }
 
     fn release(&self, ticket: Ticket) {
-        let lease = Arc::clone(&self.lease);
-        let destination = lock(&lease).destination_of(ticket.delivery);
-        if let Some(destination) = destination {
-            let mut agenda = lock(&self.shared.agenda);
-            agenda.back(destination, ticket.delivery);
+        let mut agenda = lock(&self.shared.agenda);
+        if let Some(destination) = agenda.back(ticket) {
             // Its row is as it was: due.
             agenda.note(destination, 0);
             drop(agenda);

@@ -65,7 +65,7 @@ impl FromSql for Col<ResourceId> {
 
 const DEAD: i64 = 10;
 const HELD: i64 = 20;
-const CANCELLED: i64 = 30;
+pub(super) const CANCELLED: i64 = 30;
 
 /// The number of a state: 0 to 2, or ten times its sort plus its reason. The schema's partial indexes know the tens.
 pub(super) fn state_number(state: State) -> i64 {
@@ -127,8 +127,8 @@ pub(super) mod settle {
     pub(in crate::sqlite) const NOTHING: i64 = 0;
     pub(in crate::sqlite) const HOLD: i64 = 1;
     pub(in crate::sqlite) const RELEASE: i64 = 2;
+    /// Nothing but its `skip` mark, which any of these may come with.
     pub(in crate::sqlite) const SKIP: i64 = 3;
-    pub(in crate::sqlite) const CANCEL: i64 = 4;
 }
 
 #[derive(Serialize, Deserialize)]

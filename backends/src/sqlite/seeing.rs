@@ -112,70 +112,91 @@ pub(super) fn deliveries(
              AND (d.event, d.n) < (?1, ?2) AND d.state BETWEEN ?3 AND ?4 ORDER BY d.event DESC, d.n DESC LIMIT ?5"
         )
     };
-    let read = |sql: &str, found: &mut Vec<Delivery>, more: &[&dyn ToSql]| -> rusqlite::Result<bool> {
-        let left = limit(page.limit - found.len());
+    let read = |sql: &str, left: usize, more: &[&dyn ToSql]| -> rusqlite::Result<Vec<Delivery>> {
+        let left = limit(left);
         let mut arguments: Vec<&dyn ToSql> = vec![&after.0, &after.1, &low, &high, &left];
         arguments.extend_from_slice(more);
-        let mut statement = db.prepare_cached(sql)?;
-        for delivery in statement.query_map(arguments.as_slice(), delivery_of)? {
-            found.push(delivery?);
-        }
-        Ok(found.len() >= page.limit)
+        db.prepare_cached(sql)?.query_map(arguments.as_slice(), delivery_of)?.collect()
     };
+    if let Some(owner) = filter.owner
+        && !belongs(db, filter, owner)?
+    {
+        return Ok(Vec::new());
+    }
+    if let Some(event) = filter.event {
+        let hook = filter.hook.map(|hook| hook.0);
+        return read(&select("", "d.event = ?6 AND (?7 IS NULL OR d.hook = ?7)"), page.limit, &[&event.0, &hook]);
+    }
 
     let mut found = Vec::new();
-    if let Some(event) = filter.event {
-        let mut by = "d.event = ?6".to_owned();
-        if let Some(hook) = filter.hook {
-            by.push_str(&format!(" AND d.hook = {}", hook.0));
-        }
-        read(&select("", &by), &mut found, &[&event.0])?;
-        return Ok(found);
-    }
     // Held and dead have an index of their own, however long ago they were.
     let index = match filter.state.as_deref() {
         Some("dead") => Some(("deliveries_dead", "d.state BETWEEN 10 AND 19")),
         Some("held") => Some(("deliveries_held", "d.state BETWEEN 20 AND 29")),
         _ => None,
     };
-    match (filter.hook, filter.owner, index) {
-        (Some(hook), _, Some((index, tens))) => {
-            read(&select(&format!("INDEXED BY {index}"), &format!("d.hook = ?6 AND {tens}")), &mut found, &[&hook.0])?;
+    if let Some((index, tens)) = index {
+        // At most `limit` of each destination, then the newest of all.
+        let from = format!("INDEXED BY {index}");
+        for destination in destinations(db, filter)? {
+            found.extend(read(&select(&from, &format!("d.destination = ?6 AND {tens}")), page.limit, &[&destination])?);
         }
-        (None, Some(owner), Some((index, tens))) => {
-            // At most `limit` of each hook, then the newest of all; letters of the house are few and walked below.
-            let hooks: Vec<i64> = db
-                .prepare_cached("SELECT id FROM hooks WHERE owner = ?1")?
-                .query_map([Col(owner)], |row| row.get(0))?
-                .collect::<rusqlite::Result<_>>()?;
-            for hook in hooks {
-                let mut of_hook = Vec::new();
-                read(&select(&format!("INDEXED BY {index}"), &format!("d.hook = ?6 AND {tens}")), &mut of_hook, &[&hook])?;
-                found.extend(of_hook);
-            }
-            found.sort_by_key(|delivery| std::cmp::Reverse(delivery.id));
-            found.truncate(page.limit);
-        }
-        (Some(hook), _, None) => {
-            let sql = select("INDEXED BY deliveries_by_hook", "d.bucket = ?6 AND d.hook = ?7");
-            for bucket in buckets(db, after.0.saturating_add(1))? {
-                if read(&sql, &mut found, &[&bucket, &hook.0])? {
-                    break;
-                }
-            }
-        }
-        (None, Some(owner), None) => {
-            let sql = select(
-                "JOIN events e INDEXED BY events_by_owner ON e.id = d.event",
-                "e.bucket = ?6 AND e.owner = ?7",
+        if let (None, Some(owner)) = (filter.hook, filter.owner) {
+            let by = format!(
+                "d.destination = ?6 AND {tens} AND EXISTS (SELECT 1 FROM events e WHERE e.id = d.event AND e.owner = ?7)"
             );
-            for bucket in buckets(db, after.0.saturating_add(1))? {
-                if read(&sql, &mut found, &[&bucket, &Col(owner)])? {
-                    break;
-                }
-            }
+            found.extend(read(&select(&from, &by), page.limit, &[&DestinationId::HOUSE.0, &Col(owner)])?);
         }
-        (None, None, _) => {}
+        found.sort_by_key(|delivery| std::cmp::Reverse(delivery.id));
+        found.truncate(page.limit);
+        return Ok(found);
+    }
+    let (hook, owner) = (filter.hook.map(|hook| hook.0), filter.owner.map(Col));
+    let (sql, value): (_, &dyn ToSql) = match (&hook, &owner) {
+        (Some(hook), _) => (select("INDEXED BY deliveries_by_hook", "d.bucket = ?6 AND d.hook = ?7"), hook),
+        (None, Some(owner)) => {
+            let from = "JOIN events e INDEXED BY events_by_owner ON e.id = d.event";
+            (select(from, "e.bucket = ?6 AND e.owner = ?7 AND e.id <= ?1"), owner)
+        }
+        (None, None) => return Ok(found),
+    };
+    for bucket in buckets(db, after.0.saturating_add(1))? {
+        found.extend(read(&sql, page.limit - found.len(), &[&bucket, value])?);
+        if found.len() >= page.limit {
+            break;
+        }
     }
     Ok(found)
+}
+
+/// Whether the hook and the event a filter names are this owner's.
+fn belongs(db: &Connection, filter: &DeliveryFilter, owner: OwnerId) -> rusqlite::Result<bool> {
+    let hook = match filter.hook {
+        Some(hook) => {
+            db.prepare_cached("SELECT 1 FROM hooks WHERE id = ?1 AND owner = ?2")?.exists(params![hook.0, Col(owner)])?
+        }
+        None => true,
+    };
+    let event = match filter.event {
+        Some(event) => {
+            db.prepare_cached("SELECT 1 FROM events WHERE id = ?1 AND owner = ?2")?.exists(params![event.0, Col(owner)])?
+        }
+        None => true,
+    };
+    Ok(hook && event)
+}
+
+/// The destinations, removed ones too, of a filter's hook, or of every hook of its owner.
+fn destinations(db: &Connection, filter: &DeliveryFilter) -> rusqlite::Result<Vec<i64>> {
+    let read = |row: &Row<'_>| row.get(0);
+    match (filter.hook, filter.owner) {
+        (Some(hook), _) => {
+            db.prepare_cached("SELECT id FROM destinations WHERE hook = ?1")?.query_map([hook.0], read)?.collect()
+        }
+        (None, Some(owner)) => db
+            .prepare_cached("SELECT d.id FROM hooks h JOIN destinations d ON d.hook = h.id WHERE h.owner = ?1")?
+            .query_map([Col(owner)], read)?
+            .collect(),
+        (None, None) => Ok(Vec::new()),
+    }
 }

@@ -8,17 +8,19 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use sonnette_core::ids::{DeliveryId, DestinationId, EventId, HookId, OwnerId, UserId};
 use sonnette_core::model::{
-    Attempt, Cancelled, Event, Held, Hook, HookState, Millis, Recipient, Role, State, Target, Way,
+    Attempt, Cancelled, Event, Held, Hook, HookState, MINUTE, Millis, Recipient, Role, State, Target, Way,
 };
-use sonnette_core::ports::{Leased, LoadedHook, Recorded, Resent, Ticket, Verdict, Work};
+use sonnette_core::ports::{Leased, LoadedHook, Recorded, Resent, StoreError, Ticket, Verdict, Work};
 
 use super::agenda::{Agenda, LEASE, Turn};
-use super::rows::{Col, col, letter, maybe};
-use super::writer::Unit;
+use super::rows::{CANCELLED, Col, col, letter, maybe};
+use super::writer::{Unit, failure};
 use super::{Shared, directory, hooks, lock};
 
 /// Loaded hooks kept in memory; all are dropped when there are more.
 const HOOKS: usize = 10_000;
+/// When to look again at a destination whose rows do not read.
+const UNREADABLE_AGAIN: Millis = MINUTE;
 
 /// Reads the agenda back: one step of the index for each destination, however much waits there.
 pub(super) fn read_agenda(db: &Connection) -> rusqlite::Result<Agenda> {
@@ -55,22 +57,15 @@ impl Lease {
         Self { db, hooks: HashMap::new(), version: 0 }
     }
 
-    /// The destination a delivery waits at.
-    pub(super) fn destination_of(&self, id: DeliveryId) -> Option<DestinationId> {
-        self.db
-            .prepare_cached("SELECT destination FROM deliveries WHERE event = ?1 AND n = ?2")
-            .and_then(|mut statement| statement.query_row(params![id.event.0, id.n], |row| row.get(0)))
-            .map(DestinationId)
-            .ok()
-    }
-
     pub(super) fn take(&mut self, shared: &Shared, now: Millis, max: usize) -> rusqlite::Result<Leased> {
+        let turns = lock(&shared.agenda).turns(now, max);
+        // After the turns: a change of hooks comes before the notes it leads to. Read before, a resumed hook could be
+        // taken for paused, and the note that says otherwise be gone.
         let version = shared.hooks_version.load(Ordering::Acquire);
         if version != self.version || self.hooks.len() > HOOKS {
             self.hooks.clear();
             self.version = version;
         }
-        let turns = lock(&shared.agenda).turns(now, max);
         let mut leased = Leased::default();
         if !turns.is_empty() {
             let outcome = self.serve(shared, &turns, now, &mut leased.work);
@@ -78,7 +73,7 @@ impl Lease {
                 // Nothing was handed out: everything is as due as before.
                 let mut agenda = lock(&shared.agenda);
                 for work in leased.work.drain(..) {
-                    agenda.back(work.destination, work.ticket.delivery);
+                    agenda.back(work.ticket);
                 }
                 for turn in &turns {
                     agenda.note(turn.destination, now);
@@ -95,18 +90,26 @@ impl Lease {
         let snapshot = self.db.unchecked_transaction()?;
         let mut events: HashMap<EventId, Arc<Event>> = HashMap::new();
         for turn in turns {
-            let (due, next) = due_of(&snapshot, turn, now)?;
+            let (due, mut next) = due_of(&snapshot, turn, now)?;
             let first = work.len();
-            let mut held_back = false;
             for one in &due {
-                match load(&snapshot, shared, &mut self.hooks, &mut events, turn.destination, one, now)? {
-                    Some(loaded) => work.push(loaded),
-                    None => held_back = true,
+                match load(&snapshot, shared, &mut self.hooks, &mut events, turn.destination, one, now) {
+                    Ok(Some(loaded)) => work.push(loaded),
+                    // Rows of a hook that does not tell are moved by the house; until then nothing is due here.
+                    Ok(None) => {
+                        next = None;
+                        break;
+                    }
+                    // One hook whose secret does not open must not keep the others from being told.
+                    Err(error) if matches!(failure(&error), StoreError::Corrupt(_)) => {
+                        tracing::error!(%error, delivery = %one.id, "a delivery cannot be read");
+                        next = Some(now + UNREADABLE_AGAIN);
+                        break;
+                    }
+                    Err(error) => return Err(error),
                 }
             }
             let taken = work[first..].iter().map(|work| work.ticket.delivery);
-            // Rows of a hook that does not tell are moved by the house; until then the destination has nothing due.
-            let next = if held_back { None } else { next };
             lock(&shared.agenda).out(turn.destination, taken, now + LEASE, next);
         }
         Ok(())
@@ -150,15 +153,21 @@ fn load(
         attempts: u32,
         letter: i64,
         recipient: Option<Recipient>,
+        since: Option<Millis>,
+        spent: u32,
     }
     let columns = db
-        .prepare_cached("SELECT hook, attempts, letter, address, user FROM deliveries WHERE event = ?1 AND n = ?2")?
+        .prepare_cached(
+            "SELECT hook, attempts, letter, address, user, since, spent FROM deliveries WHERE event = ?1 AND n = ?2",
+        )?
         .query_row(params![due.id.event.0, due.id.n], |row| {
             Ok(Columns {
                 hook: row.get::<_, Option<i64>>(0)?.map(HookId),
                 attempts: row.get(1)?,
                 letter: row.get(2)?,
                 recipient: recipient(row, 3)?,
+                since: row.get(5)?,
+                spent: row.get(6)?,
             })
         })?;
     let hook = match columns.hook {
@@ -167,7 +176,7 @@ fn load(
             let loaded = match hooks.get(&id) {
                 Some(loaded) => Arc::clone(loaded),
                 None => {
-                    let Some((hook, secrets)) = super::hooks::load(db, shared, id)? else { return Ok(None) };
+                    let Some((hook, secrets)) = hooks::load(db, shared, id)? else { return Ok(None) };
                     let loaded = Arc::new(LoadedHook { hook, secrets });
                     hooks.insert(id, Arc::clone(&loaded));
                     loaded
@@ -196,6 +205,8 @@ fn load(
         hook,
         destination,
         recipient: columns.recipient,
+        since: columns.since.unwrap_or(due.id.event.at()),
+        made: columns.attempts.saturating_sub(columns.spent),
         unresolved: columns.letter == letter::UNRESOLVED,
     }))
 }
@@ -247,8 +258,8 @@ pub(super) fn record(
     verdict: Verdict,
 ) -> rusqlite::Result<Recorded> {
     let id = ticket.delivery;
+    unit.back(ticket);
     let Some(before) = row(unit.db, id)? else { return Ok(Recorded::Stale) };
-    unit.back(before.destination, id);
     if before.attempts + 1 != ticket.attempt {
         return Ok(Recorded::Stale);
     }
@@ -312,35 +323,62 @@ pub(super) fn resend(unit: &mut Unit<'_>, id: DeliveryId, now: Millis) -> rusqli
     }
     let state = if before.attempts == 0 { State::Pending } else { State::Retrying };
     unit.db
-        .prepare_cached("UPDATE deliveries SET state = ?3, due = ?4 WHERE event = ?1 AND n = ?2")?
+        .prepare_cached(
+            "UPDATE deliveries SET state = ?3, due = ?4, since = ?4, spent = attempts WHERE event = ?1 AND n = ?2",
+        )?
         .execute(params![id.event.0, id.n, Col(state), now])?;
     move_tally(unit, before.hook, before.state, state);
     unit.note(before.destination, now);
     Ok(Resent::Due)
 }
 
+/// Resolves a letter, and before it those the event owes ahead of it: whoever is leased first, an address is taken by
+/// the first hook that names it, and by the house only when no hook does.
 pub(super) fn resolve(unit: &mut Unit<'_>, ticket: Ticket, now: Millis) -> rusqlite::Result<Recorded> {
     let id = ticket.delivery;
+    unit.back(ticket);
     let Some(before) = row(unit.db, id)? else { return Ok(Recorded::Stale) };
-    unit.back(before.destination, id);
     if before.letter != letter::UNRESOLVED || !before.state.is_live() || before.attempts + 1 != ticket.attempt {
         return Ok(Recorded::Stale);
     }
+    let ahead: Vec<u32> = unit
+        .db
+        .prepare_cached(
+            "SELECT n FROM deliveries WHERE event = ?1 AND n < ?2 AND letter = ?3 AND due IS NOT NULL ORDER BY n",
+        )?
+        .query_map(params![id.event.0, id.n, letter::UNRESOLVED], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for n in ahead {
+        let id = DeliveryId { event: id.event, n };
+        if let Some(ahead) = row(unit.db, id)? {
+            resolve_one(unit, id, &ahead, now)?;
+        }
+    }
+    resolve_one(unit, id, &before, now)
+}
+
+fn resolve_one(unit: &mut Unit<'_>, id: DeliveryId, before: &Row1, now: Millis) -> rusqlite::Result<Recorded> {
     let (owner, bucket): (OwnerId, i64) = unit
         .db
         .prepare_cached("SELECT owner, bucket FROM events WHERE id = ?1")?
         .query_row([id.event.0], |row| Ok((col(row, 0)?, row.get(1)?)))?;
     let targets = match before.hook {
-        None => vec![Target::Organisation { roles: BTreeSet::from([Role::Admin]) }],
+        None => house_targets(),
         Some(hook) => match hooks::load(unit.db, unit.shared, HookId(hook))? {
-            Some((Hook { way: Way::Email { targets, .. }, .. }, _)) => targets,
-            _ => Vec::new(),
+            Some((Hook { state: HookState::Enabled, way: Way::Email { destination, targets }, .. }, _))
+                if destination == before.destination =>
+            {
+                targets
+            }
+            // Paused, edited or deleted since it was leased: the house holds or cancels it.
+            _ => return Ok(Recorded::Stale),
         },
     };
+    // What was cancelled never reached anybody, so its address is free.
     let mut taken: BTreeSet<String> = unit
         .db
-        .prepare_cached("SELECT address FROM deliveries WHERE event = ?1 AND address IS NOT NULL")?
-        .query_map([id.event.0], |row| row.get(0))?
+        .prepare_cached("SELECT address FROM deliveries WHERE event = ?1 AND address IS NOT NULL AND state < ?2")?
+        .query_map([id.event.0, CANCELLED], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     let meant = people(unit.db, owner, &targets)?;
     let nobody = meant.is_empty();
@@ -364,8 +402,8 @@ pub(super) fn resolve(unit: &mut Unit<'_>, ticket: Ticket, now: Millis) -> rusql
         n += 1;
         unit.db
             .prepare_cached(
-                "INSERT INTO deliveries (event, n, bucket, hook, destination, state, due, letter, address, user)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                "INSERT INTO deliveries (event, n, bucket, hook, destination, state, due, letter, address, user, since)
+                 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, since FROM deliveries WHERE event = ?1 AND n = ?11",
             )?
             .execute(params![
                 id.event.0,
@@ -378,10 +416,16 @@ pub(super) fn resolve(unit: &mut Unit<'_>, ticket: Ticket, now: Millis) -> rusql
                 letter::RESOLVED,
                 recipient.address,
                 recipient.user.map(Col),
+                id.n,
             ])?;
     }
     unit.note(before.destination, now);
     Ok(Recorded::Done)
+}
+
+/// Whom the house's own letters are for.
+fn house_targets() -> Vec<Target> {
+    vec![Target::Organisation { roles: BTreeSet::from([Role::Admin]) }]
 }
 
 /// The distinct people and addresses some targets mean, in the targets' order.
@@ -432,7 +476,7 @@ pub(super) fn still_meant(db: &Connection, id: DeliveryId) -> rusqlite::Result<b
         .optional()?;
     let Some((owner, hook, Some(recipient))) = found else { return Ok(false) };
     let targets = match hook {
-        None => vec![Target::Organisation { roles: BTreeSet::from([Role::Admin]) }],
+        None => house_targets(),
         Some(hook) => {
             let text: Option<String> = db
                 .prepare_cached("SELECT targets FROM hooks WHERE id = ?1 AND deleted IS NULL")?

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode};
-use sonnette_core::ids::{DeliveryId, DestinationId, EventId, HookId, OwnerId};
+use sonnette_core::ids::{DestinationId, EventId, HookId, OwnerId};
 use sonnette_core::matching::Rule;
 use sonnette_core::model::Millis;
-use sonnette_core::ports::{StoreError, Stored};
+use sonnette_core::ports::{StoreError, Stored, Ticket};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Shared;
@@ -36,7 +36,11 @@ pub(super) struct Memory {
 
 impl Memory {
     fn load(db: &Connection) -> rusqlite::Result<Self> {
-        let last = db.query_row("SELECT coalesce(max(id), 0) FROM events", [], |row| row.get(0))?;
+        let last = db.query_row(
+            "SELECT max(coalesce((SELECT max(id) FROM events), 0), coalesce((SELECT value FROM marks WHERE name = 'last'), 0))",
+            [],
+            |row| row.get(0),
+        )?;
         let bucket = db.query_row("SELECT coalesce(max(id), 0) FROM buckets", [], |row| row.get(0))?;
         Ok(Self { last: EventId(last), bucket, in_bucket: 0, keys: Keys::load(db)?, rules: HashMap::new() })
     }
@@ -48,9 +52,11 @@ pub(super) struct Unit<'a> {
     pub(super) memory: &'a mut Memory,
     pub(super) shared: &'a Shared,
     notes: Vec<(DestinationId, Millis)>,
-    back: Vec<(DestinationId, DeliveryId)>,
-    tallies: HashMap<i64, (i64, i64)>,
-    hooks_changed: bool,
+    back: Vec<Ticket>,
+    /// Hook, held and dead, one entry a change: added up at the end.
+    tallies: Vec<(i64, i64, i64)>,
+    /// Owners whose rules were forgotten.
+    touched: Vec<OwnerId>,
 }
 
 impl Unit<'_> {
@@ -60,23 +66,21 @@ impl Unit<'_> {
     }
 
     /// A ticket is back, when what it brought is on disk.
-    pub(super) fn back(&mut self, destination: DestinationId, delivery: DeliveryId) {
-        self.back.push((destination, delivery));
+    pub(super) fn back(&mut self, ticket: Ticket) {
+        self.back.push(ticket);
     }
 
     /// Counts held and dead deliveries of a hook up or down.
     pub(super) fn tally(&mut self, hook: Option<i64>, held: i64, dead: i64) {
         if let Some(hook) = hook.filter(|_| held != 0 || dead != 0) {
-            let tally = self.tallies.entry(hook).or_default();
-            tally.0 += held;
-            tally.1 += dead;
+            self.tallies.push((hook, held, dead));
         }
     }
 
     /// An owner's hooks, or whether there is such an owner, changed.
     pub(super) fn forget_rules(&mut self, owner: OwnerId) {
         self.memory.rules.remove(&owner);
-        self.hooks_changed = true;
+        self.touched.push(owner);
     }
 
     /// An owner's rules; `None` if there is no such owner.
@@ -104,15 +108,48 @@ impl Unit<'_> {
         Ok(())
     }
 
+    /// Runs a part that may be undone: what the database and the memory learnt from it goes together. `keep` says of
+    /// its result whether it stands; an error undoes it too. (A key learnt for an event that is undone stays: it means
+    /// as little as one of an erased event.)
+    pub(super) fn part<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> rusqlite::Result<T>,
+        keep: impl FnOnce(&T) -> bool,
+    ) -> rusqlite::Result<T> {
+        let before = (self.notes.len(), self.back.len(), self.tallies.len(), self.touched.len());
+        let bucket = (self.memory.bucket, self.memory.in_bucket);
+        self.db.prepare_cached("SAVEPOINT part")?.execute([])?;
+        let outcome = work(self);
+        if !outcome.as_ref().is_ok_and(keep) {
+            self.db.execute_batch("ROLLBACK TO part")?;
+            self.notes.truncate(before.0);
+            self.back.truncate(before.1);
+            self.tallies.truncate(before.2);
+            (self.memory.bucket, self.memory.in_bucket) = bucket;
+            // Rules may have been read again after they were forgotten, hooks now undone among them.
+            for owner in &self.touched[before.3..] {
+                self.memory.rules.remove(owner);
+            }
+        }
+        self.db.prepare_cached("RELEASE part")?.execute([])?;
+        outcome
+    }
+
     fn finish(&mut self) -> rusqlite::Result<()> {
         if self.memory.keys.is_due() {
             self.memory.keys.merge(self.db)?;
         }
         let mut add = self.db.prepare_cached(
-            "INSERT INTO tallies (hook, held, dead) VALUES (?1, ?2, ?3)
+            "INSERT INTO tallies (hook, held, dead) SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM hooks WHERE id = ?1)
              ON CONFLICT (hook) DO UPDATE SET held = held + excluded.held, dead = dead + excluded.dead",
         )?;
-        for (hook, (held, dead)) in self.tallies.drain().filter(|(_, tally)| *tally != (0, 0)) {
+        let mut tallies: HashMap<i64, (i64, i64)> = HashMap::new();
+        for (hook, held, dead) in self.tallies.drain(..) {
+            let tally = tallies.entry(hook).or_default();
+            tally.0 += held;
+            tally.1 += dead;
+        }
+        for (hook, (held, dead)) in tallies.into_iter().filter(|(_, tally)| *tally != (0, 0)) {
             add.execute((hook, held, dead))?;
         }
         Ok(())
@@ -263,8 +300,8 @@ fn commit(
         shared,
         notes: Vec::new(),
         back: Vec::new(),
-        tallies: HashMap::new(),
-        hooks_changed: false,
+        tallies: Vec::new(),
+        touched: Vec::new(),
     };
     let mut failures = Vec::with_capacity(group.len());
     let mut all = || -> rusqlite::Result<()> {
@@ -282,28 +319,17 @@ fn commit(
         }
         return Err(failure(&error));
     }
-    shared.committed(&unit.notes, &unit.back, unit.hooks_changed);
+    shared.committed(&unit.notes, &unit.back, !unit.touched.is_empty());
     Ok(failures)
 }
 
+/// Runs a job whose refusal by the database undoes nothing but itself.
 fn guarded(job: &mut dyn Job, unit: &mut Unit<'_>) -> rusqlite::Result<Option<StoreError>> {
-    let (notes, back, tallies) = (unit.notes.len(), unit.back.len(), unit.tallies.clone());
-    unit.db.prepare_cached("SAVEPOINT one")?.execute([])?;
-    let outcome = job.run(unit);
-    match outcome {
-        Ok(()) => {
-            unit.db.prepare_cached("RELEASE one")?.execute([])?;
-            Ok(None)
-        }
-        Err(error) => {
-            unit.db.execute_batch("ROLLBACK TO one; RELEASE one")?;
-            unit.notes.truncate(notes);
-            unit.back.truncate(back);
-            unit.tallies = tallies;
-            // What it made the memory believe is no longer so.
-            unit.memory.rules.clear();
-            Ok(Some(failure(&error)))
-        }
+    match unit.part(|unit| job.run(unit), |()| true) {
+        Ok(()) => Ok(None),
+        // Some errors (a full disk) make SQLite undo the whole transaction: then there is no neighbour to save.
+        Err(error) if unit.db.is_autocommit() => Err(error),
+        Err(error) => Ok(Some(failure(&error))),
     }
 }
 

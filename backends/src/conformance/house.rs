@@ -1,0 +1,226 @@
+//! Lists, retention, erasure, counts.
+
+use sonnette_core::ids::DeliveryId;
+use sonnette_core::model::{DAY, Dead, Fact, Ingested, SECOND, State};
+use sonnette_core::ports::{DeliveryFilter, Resent, Turn, Verdict};
+
+use super::{ANN, ORGANISATION, OWNER, STRANGER, World, everybody, of_event, of_hook, user};
+
+/// See the name.
+pub async fn pages_of_deliveries_give_each_once_whatever_is_filtered(mut world: World) {
+    let first = world.webhook_there(2).await;
+    let mut second = world.webhook_there(1).await;
+    for _ in 0..4 {
+        world.push().await;
+    }
+    world.accept(world.draft("HOOK_FAILING")).await;
+    for (work, n) in world.lease().await.iter().zip(0..) {
+        let verdict = match n % 4 {
+            0 => Verdict::End(State::Delivered),
+            1 => Verdict::End(State::Dead(Dead::Refused)),
+            2 => Verdict::Again(world.now + DAY),
+            _ if work.unresolved => continue,
+            _ => Verdict::End(State::Dead(Dead::Gone)),
+        };
+        world.record(work, verdict).await;
+    }
+    world.turn(&first, Turn::Pause).await;
+    world.settle().await;
+    // What a destination owed is listed even after it was taken off.
+    second.way = sonnette_core::model::Way::Webhook { destinations: vec![world.destination()] };
+    world.store().replace_hook(second.clone()).await.expect("replaced");
+    let last = world.push().await;
+    world.settle().await;
+
+    let all = world.of_owner().await;
+    assert_eq!(all.len(), 4 * 3 + 4 + 3);
+    assert!(all.windows(2).all(|pair| pair[0].id > pair[1].id), "newest first, each once");
+    let names = [None, Some("pending"), Some("retrying"), Some("delivered"), Some("dead"), Some("held"), Some("cancelled")];
+    let mut nonempty = 0;
+    for hook in [None, Some(first.id), Some(second.id)] {
+        for event in [None, Some(last)] {
+            for owner in [Some(OWNER), None] {
+                for name in names {
+                    let filter = DeliveryFilter { owner, hook, event, state: name.map(str::to_owned) };
+                    if owner.is_none() && hook.is_none() && event.is_none() {
+                        continue;
+                    }
+                    let expected: Vec<DeliveryId> = all
+                        .iter()
+                        .filter(|d| hook.is_none_or(|hook| d.hook == Some(hook)))
+                        .filter(|d| event.is_none_or(|event| d.id.event == event))
+                        .filter(|d| name.is_none_or(|name| d.state.name() == name))
+                        .map(|d| d.id)
+                        .collect();
+                    let found: Vec<_> = world.all(&filter).await.iter().map(|d| d.id).collect();
+                    assert_eq!(found, expected, "{filter:?}");
+                    nonempty += usize::from(!expected.is_empty());
+                }
+            }
+        }
+    }
+    assert!(nonempty > 20, "the cases are worth their name");
+    let unknown = DeliveryFilter { owner: Some(OWNER), state: Some("lost".to_owned()), ..DeliveryFilter::default() };
+    assert!(world.all(&unknown).await.is_empty());
+    world.check().await;
+}
+
+/// See the name.
+pub async fn a_filter_holds_in_every_field(mut world: World) {
+    let hook = world.webhook_there(1).await;
+    let event = world.push().await;
+    let stranger = Some(STRANGER.into());
+    for filter in [
+        DeliveryFilter { owner: stranger, ..of_hook(&hook) },
+        DeliveryFilter { owner: stranger, ..of_event(event) },
+        DeliveryFilter { owner: stranger, state: Some("pending".to_owned()), ..of_hook(&hook) },
+        DeliveryFilter { owner: stranger, ..DeliveryFilter::default() },
+    ] {
+        assert!(world.all(&filter).await.is_empty(), "{filter:?}");
+    }
+}
+
+/// See the name.
+pub async fn retention_erases_and_the_numbers_follow(mut world: World) {
+    let hook = world.webhook_there(1).await;
+    let mut old = Vec::new();
+    for _ in 0..3 {
+        for ingested in world.ingest((0..200).map(|_| world.draft("GIT_PUSH")).collect()).await {
+            let Ingested::Accepted(id) = ingested else { panic!("{ingested:?}") };
+            old.push(id);
+        }
+    }
+    for work in world.lease().await {
+        world.record(&work, Verdict::End(State::Dead(Dead::Gone))).await;
+    }
+    world.turn(&hook, Turn::Pause).await;
+    world.settle().await;
+    let dead = world.view(&hook).await.dead;
+    assert!(dead > 0);
+    assert_eq!(world.view(&hook).await.held, 600 - dead);
+    world.now += 31 * DAY;
+    let young = world.push().await;
+    world.tidy(world.now - 30 * DAY, 0).await;
+    let view = world.view(&hook).await;
+    assert_eq!((view.held, view.dead), (1, 0));
+    for id in [old[0], old[599]] {
+        assert_eq!(world.store().event(id).await.expect("read"), None);
+        let delivery = DeliveryId { event: id, n: 0 };
+        assert_eq!(world.store().delivery(delivery).await.expect("read"), None);
+        assert_eq!(world.store().resend(delivery, world.now).await.expect("answered"), Resent::NoDelivery);
+    }
+    assert_eq!(world.of_owner().await.iter().map(|d| d.id.event).collect::<Vec<_>>(), [young]);
+    world.check().await;
+    // A deleted hook is forgotten with the last of what it owed.
+    world.store().delete_hook(hook.id).await.expect("deleted");
+    world.settle().await;
+    assert_eq!(world.all(&of_hook(&hook)).await.len(), 1);
+    world.now += 31 * DAY;
+    world.tidy(world.now - 30 * DAY, 0).await;
+    assert!(world.all(&of_hook(&hook)).await.is_empty());
+    assert_eq!(world.store().counts().await.expect("counted").held, 0);
+}
+
+/// See the name.
+pub async fn excerpts_are_forgotten_before_their_deliveries(mut world: World) {
+    world.webhook_there(1).await;
+    world.push().await;
+    let excerpts = async |world: &World, id| {
+        let (_, _, attempts) = world.store().delivery(id).await.expect("read").expect("there");
+        attempts.into_iter().map(|attempt| attempt.excerpt.is_some()).collect::<Vec<_>>()
+    };
+    let first = world.lease_one().await;
+    let id = first.ticket.delivery;
+    world.record(&first, Verdict::Again(world.now + 6 * DAY)).await;
+    world.now += 6 * DAY;
+    world.tidy(0, world.now - 7 * DAY).await;
+    assert_eq!(excerpts(&world, id).await, [true]);
+    world.record(&world.lease_one().await, Verdict::End(State::Dead(Dead::Gone))).await;
+    world.now += 2 * DAY;
+    world.tidy(0, world.now - 7 * DAY).await;
+    assert_eq!(excerpts(&world, id).await, [false, true]);
+    // By its own age, not by that of its event.
+    world.now += 10 * DAY;
+    world.tidy(0, world.now - 7 * DAY).await;
+    assert_eq!(world.store().resend(id, world.now).await.expect("resent"), Resent::Due);
+    world.record(&world.lease_one().await, Verdict::End(State::Dead(Dead::Gone))).await;
+    world.now += 6 * DAY;
+    world.tidy(0, world.now - 7 * DAY).await;
+    assert_eq!(excerpts(&world, id).await, [false, false, true]);
+    world.now += 2 * DAY;
+    world.tidy(0, world.now - 7 * DAY).await;
+    assert_eq!(excerpts(&world, id).await, [false, false, false]);
+}
+
+/// See the name.
+pub async fn an_owner_is_erased_once_what_it_owed_is_out(mut world: World) {
+    let hook = world.webhook_there(1).await;
+    let holding = world.webhook_there(1).await;
+    let gone = world.push().await;
+    world.turn(&holding, Turn::Pause).await;
+    let told = world.accept(world.draft("HOOK_FAILING")).await;
+    world.learn(vec![Fact::OrganisationGone(ORGANISATION)]).await;
+    world.now += SECOND;
+    world.settle().await;
+    assert_eq!(world.states(&of_hook(&holding)).await.len(), 2, "held, and never to be resumed: cancelled");
+    assert!(world.states(&of_hook(&holding)).await.iter().all(|state| matches!(state, State::Cancelled(_))));
+    for work in world.lease().await {
+        if work.unresolved {
+            world.resolve(&work).await;
+        } else {
+            world.deliver(&work).await;
+        }
+    }
+    world.settle().await;
+    assert!(world.store().event(told).await.expect("read").is_some(), "the house's letter still waits");
+    let letter = world.lease_one().await;
+    assert_eq!(letter.recipient.as_ref().and_then(|r| r.user), Some(user(ANN)));
+    world.deliver(&letter).await;
+    world.settle().await;
+    for event in [gone, told] {
+        assert_eq!(world.store().event(event).await.expect("read"), None);
+    }
+    assert!(world.all(&of_hook(&hook)).await.is_empty());
+    assert!(world.store().resources(OWNER).await.expect("listed").is_empty());
+    assert!(world.store().members(ORGANISATION).await.expect("listed").is_empty());
+    assert_eq!(world.store().resources(STRANGER.into()).await.expect("listed").len(), 1, "others keep what is theirs");
+    let counts = world.store().counts().await.expect("counted");
+    assert_eq!((counts.held, counts.dead), (0, 0));
+    // And a new one may come under the same name.
+    world.learn(vec![super::organisation(ORGANISATION)]).await;
+    assert!(world.store().knows(OWNER).await.expect("read"));
+}
+
+/// See the name.
+pub async fn a_closed_owner_is_owed_nothing_more(mut world: World) {
+    world.mail_there(vec![everybody()]).await;
+    world.learn(vec![Fact::OrganisationGone(ORGANISATION)]).await;
+    assert_eq!(world.ingest(vec![world.draft("GIT_PUSH")]).await, vec![Ingested::UnknownOwner]);
+    assert_eq!(world.store().organisation(ORGANISATION).await.expect("read"), None);
+    let hook = world.webhook(1);
+    let outcome = world.store().add_hook(hook, None).await.expect("answered");
+    assert_eq!(outcome, sonnette_core::ports::Changed::UnknownOwner);
+    let outcome = world.store().learn(vec![super::organisation(ORGANISATION)], world.now).await.expect("answered");
+    assert!(outcome.is_err(), "not before it is erased");
+}
+
+/// See the name.
+pub async fn the_house_counts_itself(mut world: World) {
+    world.store().ping().await.expect("it can read and write");
+    assert!(!world.store().about().await.expect("told").is_empty());
+    let paused = world.webhook_there(2).await;
+    let dying = world.webhook_there(1).await;
+    world.turn(&paused, Turn::Pause).await;
+    world.push().await;
+    world.push().await;
+    let counts = world.store().counts().await.expect("counted");
+    assert_eq!((counts.destinations_waiting, counts.held, counts.dead), (1, 4, 0));
+    assert!(counts.bytes > 0);
+    for work in world.lease().await {
+        assert_eq!(work.hook.as_ref().map(|loaded| loaded.hook.id), Some(dying.id));
+        world.record(&work, Verdict::End(State::Dead(Dead::Gone))).await;
+    }
+    world.reopen();
+    let counts = world.store().counts().await.expect("counted");
+    assert_eq!((counts.destinations_waiting, counts.held, counts.dead), (0, 4, 2));
+}

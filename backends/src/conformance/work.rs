@@ -1,0 +1,397 @@
+//! Leasing, recording, resending, and letters.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use sonnette_core::ids::{DeliveryId, EventId};
+use sonnette_core::model::{Cancelled, DAY, Dead, Fact, HOUR, Role, SECOND, State, Target};
+use sonnette_core::ports::{Recorded, Resent, Turn, Verdict, Work};
+
+use super::{ANN, BOB, CID, ORGANISATION, World, born, email_of, everybody, member, of_event, of_hook, user};
+
+fn deliveries(work: &[Work]) -> BTreeSet<DeliveryId> {
+    work.iter().map(|work| work.ticket.delivery).collect()
+}
+
+/// See the name.
+pub async fn a_lease_stays_within_a_destinations_bound_and_serves_the_others(mut world: World) {
+    let sick = world.webhook_there(1).await;
+    for _ in 0..10 {
+        world.ingest((0..100).map(|_| world.draft("GIT_PUSH")).collect()).await;
+    }
+    let well = world.webhook_there(1).await;
+    let last = world.push().await;
+    let leased = world.lease().await;
+    let (of_sick, of_well): (Vec<_>, Vec<_>) =
+        leased.into_iter().partition(|work| work.hook.as_ref().is_some_and(|loaded| loaded.hook.id == sick.id));
+    assert!(!of_sick.is_empty() && of_sick.len() < 500, "{} of one destination are out", of_sick.len());
+    assert_eq!(of_well.len(), 1, "the sick one does not keep the other waiting");
+    assert_eq!((of_well[0].event.id, of_well[0].hook.as_ref().map(|h| h.hook.id)), (last, Some(well.id)));
+    // The sick one hangs; the well one goes on.
+    world.deliver(&of_well[0]).await;
+    for _ in 0..3 {
+        world.push().await;
+        let leased = world.lease().await;
+        assert!(leased.iter().all(|work| work.hook.as_ref().is_some_and(|loaded| loaded.hook.id == well.id)));
+        world.deliver(&leased[0]).await;
+    }
+    // When it answers after all, every one of its deliveries gets its turn.
+    let (mut out, mut served) = (of_sick, 0);
+    while !out.is_empty() {
+        for work in &out {
+            world.deliver(work).await;
+            served += 1;
+        }
+        out = world.lease().await;
+    }
+    assert_eq!(served, 1_000 + 4);
+}
+
+/// See the name.
+pub async fn a_ticket_out_is_not_leased_again_until_it_lapses(mut world: World) {
+    world.webhook_there(1).await;
+    world.push().await;
+    let out = world.lease_one().await;
+    assert!(out.ticket.good_until > world.now);
+    assert!(world.lease().await.is_empty());
+    world.push().await;
+    let other = world.lease_one().await;
+    assert_ne!(other.ticket.delivery, out.ticket.delivery);
+    // Whoever had them is gone, and nothing new comes in: still somebody looks again.
+    let leased = world.store().lease(world.now, 10).await.expect("leased");
+    assert!(leased.next_due.is_some_and(|due| due <= out.ticket.good_until + SECOND));
+    world.now = out.ticket.good_until + SECOND;
+    assert_eq!(deliveries(&world.lease().await), deliveries(&[out, other]));
+}
+
+/// See the name.
+pub async fn a_released_ticket_is_due_at_once(mut world: World) {
+    world.webhook_there(1).await;
+    world.push().await;
+    let out = world.lease_one().await;
+    world.store().release(out.ticket);
+    world.store().release(out.ticket);
+    let again = world.lease_one().await;
+    assert_eq!((again.ticket.delivery, again.ticket.attempt), (out.ticket.delivery, 1));
+}
+
+/// See the name.
+pub async fn a_restart_frees_every_ticket(mut world: World) {
+    world.webhook_there(3).await;
+    world.push().await;
+    let before = world.lease().await;
+    assert_eq!(before.len(), 3);
+    world.reopen();
+    let after = world.lease().await;
+    assert_eq!(deliveries(&after), deliveries(&before));
+    world.deliver(&after[0]).await;
+    assert_eq!(world.record(&before[0], Verdict::Again(world.now)).await, Recorded::Stale);
+    assert_eq!(world.record(&before[1], Verdict::End(State::Delivered)).await, Recorded::Done);
+}
+
+/// See the name.
+pub async fn a_stale_record_changes_nothing(mut world: World) {
+    world.webhook_there(1).await;
+    world.push().await;
+    let out = world.lease_one().await;
+    world.deliver(&out).await;
+    assert_eq!(world.record(&out, Verdict::Again(world.now)).await, Recorded::Stale);
+    assert_eq!(world.state(out.ticket.delivery).await, State::Delivered);
+    let (_, delivery, attempts) = world.store().delivery(out.ticket.delivery).await.expect("read").expect("there");
+    assert_eq!((delivery.attempts, attempts.len()), (1, 1));
+    let mut ahead = out.ticket;
+    ahead.attempt = 3;
+    let stale = Work { ticket: ahead, ..out.clone() };
+    assert_eq!(world.record(&stale, Verdict::Again(world.now)).await, Recorded::Stale);
+    let mut unknown = out.ticket;
+    unknown.delivery = DeliveryId { event: EventId(1), n: 0 };
+    let stale = Work { ticket: unknown, ..out };
+    assert_eq!(world.record(&stale, Verdict::Again(world.now)).await, Recorded::Stale);
+}
+
+/// See the name.
+pub async fn a_ticket_that_lapsed_does_not_record_over_the_one_that_followed(mut world: World) {
+    world.webhook_there(1).await;
+    world.push().await;
+    let slow = world.lease_one().await;
+    world.now = slow.ticket.good_until + SECOND;
+    let quick = world.lease_one().await;
+    // The slow one comes back first: it was an attempt, and the quick one's is a repeat.
+    world.record(&slow, Verdict::Again(world.now)).await;
+    let third = world.lease().await;
+    assert!(third.is_empty(), "one of them is still at it");
+    assert_eq!(world.record(&quick, Verdict::End(State::Delivered)).await, Recorded::Stale);
+    assert_eq!(world.lease_one().await.ticket.attempt, 2);
+}
+
+/// See the name.
+pub async fn a_failed_attempt_is_due_again_when_it_was_said_and_the_earliest_comes_first(mut world: World) {
+    world.webhook_there(1).await;
+    for _ in 0..3 {
+        world.push().await;
+    }
+    let out = world.lease().await;
+    for (work, wait) in out.iter().zip([3 * HOUR, HOUR, 2 * HOUR]) {
+        world.record(work, Verdict::Again(world.now + wait)).await;
+    }
+    let leased = world.store().lease(world.now, 10).await.expect("leased");
+    assert_eq!((leased.work.len(), leased.next_due), (0, Some(world.now + HOUR)));
+    world.reopen();
+    let leased = world.store().lease(world.now, 10).await.expect("leased");
+    assert_eq!((leased.work.len(), leased.next_due), (0, Some(world.now + HOUR)), "after a restart too");
+    world.now += HOUR;
+    let first = world.lease_one().await;
+    assert_eq!((first.ticket.delivery, first.ticket.attempt), (out[1].ticket.delivery, 2));
+    assert_eq!((first.made, first.since), (1, first.event.id.at()));
+    world.deliver(&first).await;
+    world.now += 3 * HOUR;
+    let order: Vec<_> = world.lease().await.iter().map(|work| work.ticket.delivery).collect();
+    assert_eq!(order, [out[2].ticket.delivery, out[0].ticket.delivery]);
+    world.check().await;
+}
+
+/// See the name.
+pub async fn an_end_is_an_end_until_it_is_resent(mut world: World) {
+    let hook = world.webhook_there(3).await;
+    world.push().await;
+    let ends = [State::Delivered, State::Dead(Dead::Gone), State::Cancelled(Cancelled::ByHand)];
+    for (work, end) in world.lease().await.iter().zip(ends) {
+        assert_eq!(world.record(work, Verdict::End(end)).await, Recorded::Done);
+    }
+    world.now += 30 * DAY;
+    world.reopen();
+    assert!(world.lease().await.is_empty());
+    assert_eq!(world.view(&hook).await.dead, 1);
+    world.check().await;
+    for delivery in world.all(&of_hook(&hook)).await {
+        assert_eq!(world.store().resend(delivery.id, world.now).await.expect("resent"), Resent::Due);
+        assert_eq!(world.store().resend(delivery.id, world.now).await.expect("answered"), Resent::Waiting);
+    }
+    assert_eq!(world.view(&hook).await.dead, 0);
+    let again = world.lease().await;
+    assert_eq!(again.iter().map(|work| work.ticket.attempt).collect::<Vec<_>>(), [2, 2, 2]);
+    world.check().await;
+    for work in &again {
+        world.deliver(work).await;
+    }
+    let id = again[0].ticket.delivery;
+    world.turn(&hook, Turn::Pause).await;
+    assert_eq!(world.store().resend(id, world.now).await.expect("answered"), Resent::NoDestination);
+    world.store().delete_hook(hook.id).await.expect("deleted");
+    assert_eq!(world.store().resend(id, world.now).await.expect("answered"), Resent::NoDestination);
+    let unknown = DeliveryId { event: EventId(1), n: 0 };
+    assert_eq!(world.store().resend(unknown, world.now).await.expect("answered"), Resent::NoDelivery);
+}
+
+/// See the name.
+pub async fn a_resent_delivery_begins_its_schedule_anew(mut world: World) {
+    world.webhook_there(1).await;
+    world.push().await;
+    for attempt in 1..=3 {
+        let work = world.lease_one().await;
+        assert_eq!((work.ticket.attempt, work.made, work.since), (attempt, attempt - 1, work.event.id.at()));
+        let verdict = if attempt < 3 { Verdict::Again(world.now) } else { Verdict::End(State::Dead(Dead::Exhausted)) };
+        world.record(&work, verdict).await;
+    }
+    world.now += 20 * DAY;
+    let id = world.of_owner().await[0].id;
+    assert_eq!(world.store().resend(id, world.now).await.expect("resent"), Resent::Due);
+    let work = world.lease_one().await;
+    assert_eq!((work.ticket.attempt, work.made, work.since), (4, 0, world.now));
+}
+
+/// See the name.
+pub async fn what_falls_due_wakes_whoever_leases(mut world: World) {
+    let hook = world.webhook_there(1).await;
+    let soon = Duration::from_secs(5);
+    async fn woken(world: &World, soon: Duration, why: &str) {
+        tokio::time::timeout(soon, world.store().woken()).await.expect(why);
+    }
+    world.push().await;
+    woken(&world, soon, "an event came in").await;
+    let out = world.lease_one().await;
+    world.store().release(out.ticket);
+    woken(&world, soon, "a ticket was released").await;
+    let out = world.lease_one().await;
+    world.record(&out, Verdict::Again(world.now)).await;
+    woken(&world, soon, "an attempt failed").await;
+    world.deliver(&world.lease_one().await).await;
+    woken(&world, soon, "an attempt was made").await;
+    assert_eq!(world.store().resend(out.ticket.delivery, world.now).await.expect("resent"), Resent::Due);
+    woken(&world, soon, "a delivery was resent").await;
+    world.turn(&hook, Turn::Pause).await;
+    world.settle().await;
+    world.turn(&hook, Turn::CatchUp).await;
+    woken(&world, soon, "a hook was resumed").await;
+    world.settle().await;
+    woken(&world, soon, "what was held is due").await;
+    assert_eq!(world.lease().await.len(), 1);
+}
+
+/// See the name.
+pub async fn a_delivery_is_read_back_with_its_attempts(mut world: World) {
+    let hook = world.webhook_there(1).await;
+    world.push().await;
+    let first = world.lease_one().await;
+    world.record(&first, Verdict::Again(world.now)).await;
+    let second = world.lease_one().await;
+    world.deliver(&second).await;
+    world.reopen();
+    let (owner, delivery, attempts) =
+        world.store().delivery(first.ticket.delivery).await.expect("read").expect("there");
+    assert_eq!((owner, delivery.hook, delivery.kind.as_str()), (super::OWNER, Some(hook.id), "GIT_PUSH"));
+    assert_eq!((delivery.state, delivery.attempts, delivery.due), (State::Delivered, 2, None));
+    let seen: Vec<_> =
+        attempts.iter().map(|a| (a.number, a.status, a.excerpt.as_deref(), a.succeeded, a.took)).collect();
+    assert_eq!(seen, [(1, Some(500), Some("went wrong"), false, 7), (2, Some(204), None, true, 7)]);
+    let unknown = DeliveryId { event: EventId(1), n: 0 };
+    assert_eq!(world.store().delivery(unknown).await.expect("read"), None);
+}
+
+/// The address as a letter bears it: the domain in lower case.
+fn address(n: u8) -> String {
+    format!("Person{n}@example.org")
+}
+
+fn recipients(letters: &[Work]) -> Vec<String> {
+    let mut all: Vec<_> =
+        letters.iter().map(|work| work.recipient.as_ref().map(|r| r.address.clone()).unwrap_or_default()).collect();
+    all.sort();
+    all
+}
+
+/// See the name.
+pub async fn a_letter_becomes_one_for_each_distinct_address(mut world: World) {
+    let hook = world
+        .mail_there(vec![
+            everybody(),
+            Target::User(user(BOB)),
+            Target::Address("Ops@EXAMPLE.org".to_owned()),
+            Target::Address("Ops@example.ORG".to_owned()),
+            Target::Address(email_of(CID).replace("example", "EXAMPLE")),
+        ])
+        .await;
+    let event = world.push().await;
+    let open = world.lease_one().await;
+    assert!(open.unresolved && open.recipient.is_none());
+    assert_eq!(world.resolve(&open).await, Recorded::Done);
+    assert_eq!(world.store().resolve(open.ticket, world.now).await.expect("answered"), Recorded::Stale);
+    world.reopen();
+    let letters = world.lease().await;
+    assert_eq!(recipients(&letters), ["Ops@example.org".to_owned(), address(ANN), address(BOB), address(CID)]);
+    let people: BTreeSet<_> = letters.iter().filter_map(|work| work.recipient.as_ref()?.user).collect();
+    assert_eq!(people, BTreeSet::from([user(ANN), user(BOB), user(CID)]), "people are remembered, bare addresses are not");
+    assert_eq!(deliveries(&letters).len(), 4);
+    assert_eq!(world.all(&of_event(event)).await.len(), 4);
+    for letter in &letters {
+        assert!(!letter.unresolved && letter.ticket.attempt == 1);
+        assert!(world.store().still_meant(letter.ticket.delivery).await.expect("read"));
+        world.deliver(letter).await;
+    }
+    assert_eq!(world.all(&of_hook(&hook)).await.len(), 4);
+    assert!(world.lease().await.is_empty());
+    world.check().await;
+}
+
+/// See the name.
+pub async fn an_address_gets_one_letter_over_all_hooks(mut world: World) {
+    let first = world.mail_there(vec![Target::User(user(BOB))]).await;
+    let second = world.mail_there(vec![everybody()]).await;
+    let third = world.mail_there(vec![Target::Address(email_of(BOB))]).await;
+    let event = world.push().await;
+    let open = world.lease().await;
+    // The last one is resolved first: the address is still the first hook's.
+    for work in open.iter().rev() {
+        world.resolve(work).await;
+    }
+    let letters = world.lease().await;
+    assert_eq!(recipients(&letters), [address(ANN), address(BOB), address(CID)]);
+    let bobs = letters.iter().find(|work| work.recipient.as_ref().is_some_and(|r| r.user == Some(user(BOB))));
+    assert_eq!(bobs.and_then(|work| work.hook.as_ref().map(|loaded| loaded.hook.id)), Some(first.id));
+    assert_eq!(world.states(&of_hook(&third)).await, [State::Cancelled(Cancelled::DuplicateAddress)]);
+    assert_eq!(world.all(&of_hook(&second)).await.len(), 2);
+    assert_eq!(world.all(&of_event(event)).await.len(), 4);
+    world.check().await;
+}
+
+/// See the name.
+pub async fn a_letter_for_nobody_is_cancelled(mut world: World) {
+    let nobody = Target::Organisation { roles: BTreeSet::from([Role::Manager]) };
+    let hook = world.mail_there(vec![nobody, Target::User(user(77))]).await;
+    world.push().await;
+    assert!(world.letters().await.is_empty());
+    assert_eq!(world.states(&of_hook(&hook)).await, [State::Cancelled(Cancelled::NoRecipient)]);
+    world.check().await;
+}
+
+/// See the name.
+pub async fn who_left_gets_nothing_and_who_joined_in_time_does(mut world: World) {
+    world.mail_there(vec![everybody()]).await;
+    world.push().await;
+    world.learn(vec![born(20), member(20, Role::Manager), Fact::MemberGone { organisation: ORGANISATION, user: user(CID) }]).await;
+    let letters = world.letters().await;
+    assert_eq!(recipients(&letters), [address(ANN), address(BOB), address(20)], "as it is when it is resolved");
+    world.learn(vec![Fact::MemberGone { organisation: ORGANISATION, user: user(BOB) }]).await;
+    for letter in &letters {
+        let left = letter.recipient.as_ref().is_some_and(|r| r.user == Some(user(BOB)));
+        assert_eq!(world.store().still_meant(letter.ticket.delivery).await.expect("read"), !left);
+    }
+    // A role that the hook does not name is as good as gone.
+    let admins = world.mail_there(vec![Target::Organisation { roles: BTreeSet::from([Role::Admin]) }]).await;
+    world.push().await;
+    for work in world.lease().await {
+        if work.unresolved && work.hook.as_ref().is_some_and(|loaded| loaded.hook.id == admins.id) {
+            world.resolve(&work).await;
+        }
+    }
+    let ours = world.all(&of_hook(&admins)).await;
+    world.learn(vec![member(ANN, Role::Developer)]).await;
+    for delivery in ours.iter().filter(|delivery| delivery.recipient.is_some()) {
+        assert!(!world.store().still_meant(delivery.id).await.expect("read"));
+    }
+}
+
+/// See the name.
+pub async fn admins_are_told_by_the_house_unless_a_hook_mails_them(mut world: World) {
+    world.learn(vec![born(20), member(20, Role::Admin)]).await;
+    let first = world.accept(world.draft("HOOK_FAILING")).await;
+    let letters = world.letters().await;
+    assert_eq!(recipients(&letters), [address(ANN), address(20)], "without any hook");
+    for letter in &letters {
+        assert!(letter.hook.is_none() && letter.event.id == first);
+        assert!(world.store().still_meant(letter.ticket.delivery).await.expect("read"));
+        world.deliver(letter).await;
+    }
+    let hook = world.mail_there(vec![Target::User(user(ANN))]).await;
+    let second = world.accept(world.draft("HOOK_FAILING")).await;
+    let open = world.lease().await;
+    // Whichever is resolved first, the house's comes last.
+    for work in open.iter().filter(|work| work.hook.is_none()).chain(open.iter().filter(|work| work.hook.is_some())) {
+        world.resolve(work).await;
+    }
+    let mailed: BTreeSet<_> = world
+        .all(&of_event(second))
+        .await
+        .into_iter()
+        .filter(|delivery| delivery.state.is_live())
+        .map(|delivery| (delivery.hook, delivery.recipient.and_then(|r| r.user)))
+        .collect();
+    assert_eq!(mailed, BTreeSet::from([(Some(hook.id), Some(user(ANN))), (None, Some(user(20)))]));
+    let listed = world.of_owner().await;
+    assert!(listed.iter().any(|delivery| delivery.hook.is_none()), "the house's letters are listed with the others");
+}
+
+/// See the name.
+pub async fn a_letter_of_a_hook_paused_meanwhile_is_not_resolved(mut world: World) {
+    let hook = world.mail_there(vec![everybody()]).await;
+    world.push().await;
+    let open = world.lease_one().await;
+    world.turn(&hook, Turn::Pause).await;
+    assert_eq!(world.store().resolve(open.ticket, world.now).await.expect("answered"), Recorded::Stale);
+    world.settle().await;
+    assert_eq!(world.view(&hook).await.held, 1);
+    world.turn(&hook, Turn::CatchUp).await;
+    world.settle().await;
+    assert_eq!(world.letters().await.len(), 3);
+    world.check().await;
+}

@@ -1,0 +1,9 @@
+//! The embedded store keeps what every store promises, and what it promises on its own.
+
+mod disk;
+mod durability;
+mod world;
+
+use world::OnDisk;
+
+sonnette_backends::conformance!(OnDisk::new());

@@ -1,0 +1,125 @@
+//! What becomes of a webhook's destinations when it is edited: an equal `{format, url}` keeps its destination, a changed
+//! entry at the same position keeps it too, so that what waits follows the corrected URL; the rest are new or gone.
+
+use crate::ids::DestinationId;
+use crate::model::Destination;
+use crate::secret::Secret;
+
+/// One entry as wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The destination to keep, if the caller names one.
+    pub id: Option<DestinationId>,
+    /// Name of the format.
+    pub format: String,
+    /// Where to; `None` keeps the URL of the destination named.
+    pub url: Option<Secret>,
+}
+
+/// An entry that names a destination the hook does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoSuchDestination {
+    /// Its place in the list.
+    pub at: usize,
+}
+
+/// The destinations after an edit, in the order wanted. `fresh` draws an id for a new one.
+///
+/// # Errors
+/// If an entry names a destination the hook does not have, or one named before.
+pub fn edited(
+    old: &[Destination],
+    wanted: Vec<Wanted>,
+    mut fresh: impl FnMut() -> DestinationId,
+) -> Result<Vec<Destination>, NoSuchDestination> {
+    let mut free: Vec<bool> = vec![true; old.len()];
+    let mut kept: Vec<Option<usize>> = vec![None; wanted.len()];
+    let mut keep = |free: &mut Vec<bool>, at: usize, place: Option<usize>| {
+        if let Some(place) = place.filter(|place| free[*place]) {
+            free[place] = false;
+            kept[at] = Some(place);
+        }
+    };
+    for (at, entry) in wanted.iter().enumerate() {
+        let Some(id) = entry.id else { continue };
+        let place = old.iter().position(|one| one.id == id).filter(|place| free[*place]);
+        keep(&mut free, at, Some(place.ok_or(NoSuchDestination { at })?));
+    }
+    for (at, entry) in wanted.iter().enumerate().filter(|(_, entry)| entry.id.is_none()) {
+        let equal = |one: &Destination| one.format == entry.format && Some(&one.url) == entry.url.as_ref();
+        let place = (0..old.len()).find(|place| free[*place] && equal(&old[*place]));
+        keep(&mut free, at, place);
+    }
+    for at in 0..wanted.len() {
+        if wanted[at].id.is_none() && kept[at].is_none() && at < old.len() && free[at] {
+            free[at] = false;
+            kept[at] = Some(at);
+        }
+    }
+    let destinations = wanted.into_iter().zip(kept).enumerate().map(|(at, (entry, place))| {
+        let before = place.map(|place| &old[place]);
+        let url = entry.url.or_else(|| before.map(|one| one.url.clone())).ok_or(NoSuchDestination { at })?;
+        Ok(Destination { id: before.map_or_else(&mut fresh, |one| one.id), format: entry.format, url })
+    });
+    destinations.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    fn old(urls: &[&str]) -> Vec<Destination> {
+        let one = |(at, url): (usize, &&str)| Destination {
+            id: DestinationId(at as i64 + 1),
+            format: "raw".into(),
+            url: Secret::new(*url),
+        };
+        urls.iter().enumerate().map(one).collect()
+    }
+
+    fn want(url: &str) -> Wanted {
+        Wanted { id: None, format: "raw".into(), url: Some(Secret::new(url)) }
+    }
+
+    fn ids(old: &[Destination], wanted: Vec<Wanted>) -> Vec<i64> {
+        let mut next = 100;
+        let fresh = || {
+            next += 1;
+            DestinationId(next)
+        };
+        edited(old, wanted, fresh).unwrap().iter().map(|one| one.id.0).collect()
+    }
+
+    #[test]
+    fn equal_entries_keep_their_destination_wherever_they_stand_and_changed_ones_their_place() {
+        let old = old(&["a", "b", "c"]);
+        assert_eq!(ids(&old, vec![want("c"), want("a")]), [3, 1]);
+        assert_eq!(ids(&old, vec![want("a"), want("x"), want("c")]), [1, 2, 3], "a corrected URL");
+        assert_eq!(ids(&old, vec![want("x"), want("a"), want("b"), want("c")]), [101, 1, 2, 3]);
+        assert_eq!(ids(&old, vec![want("a"), want("a")]), [1, 2], "the same URL twice is two destinations");
+    }
+
+    #[test]
+    fn a_named_destination_is_kept_with_its_url_and_no_other_can_be_named() {
+        let old = old(&["a", "b"]);
+        let named = |id| Wanted { id: Some(DestinationId(id)), format: "slack".into(), url: None };
+        let edited_ = edited(&old, vec![named(2)], || DestinationId(9)).unwrap();
+        assert_eq!((edited_[0].id.0, edited_[0].format.as_str(), edited_[0].url.expose()), (2, "slack", "b"));
+        assert_eq!(edited(&old, vec![named(3)], || DestinationId(9)), Err(NoSuchDestination { at: 0 }));
+        assert_eq!(edited(&old, vec![named(2), named(2)], || DestinationId(9)), Err(NoSuchDestination { at: 1 }));
+    }
+
+    proptest! {
+        #[test]
+        fn no_destination_is_ever_kept_twice(before in vec("[a-c]", 0..6), after in vec("[a-d]", 0..6)) {
+            let before: Vec<&str> = before.iter().map(String::as_str).collect();
+            let mut got = ids(&old(&before), after.iter().map(|url| want(url)).collect());
+            let count = got.len();
+            got.sort_unstable();
+            got.dedup();
+            prop_assert_eq!(got.len(), count);
+        }
+    }
+}

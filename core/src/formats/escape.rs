@@ -1,0 +1,118 @@
+//! Making a user's words harmless, one small function a language they end up in.
+//!
+//! Formats put them together; each works on text that is already on one line ([`crate::message::one_line`]).
+
+/// U+200B: nothing to the eye, but no program sees one word across it.
+const BREAK: char = '\u{200B}';
+
+/// Breaks what programs would turn into a link by themselves: after `:` and `//` of a scheme, and after a dot that a
+/// letter follows. Version numbers stay as they are.
+pub fn unlinked(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 12);
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        out.push(c);
+        match c {
+            ':' if rest.peek() == Some(&'/') => out.push(BREAK),
+            '/' if out.ends_with("//") => out.push(BREAK),
+            // The last three are dots too in the names of hosts (UTS #46, section 4).
+            '.' | '。' | '．' | '｡' if rest.peek().is_some_and(|next| next.is_alphabetic()) => {
+                out.push(BREAK)
+            }
+            _ => {}
+        }
+    }
+    out
+}
+
+/// Breaks what would call people together (`@channel`, `@all`): nothing follows a sign at once, not even in an address.
+pub fn unmentioned(text: &str, signs: &[char]) -> String {
+    let mut out = String::with_capacity(text.len() + 6);
+    for c in text.chars() {
+        out.push(c);
+        if signs.contains(&c) {
+            out.push(BREAK);
+        }
+    }
+    out
+}
+
+/// HTML text or a quoted attribute.
+pub fn html(text: &str) -> String {
+    replaced(text, |c| match c {
+        '&' => Some("&amp;"),
+        '<' => Some("&lt;"),
+        '>' => Some("&gt;"),
+        '"' => Some("&quot;"),
+        '\'' => Some("&#39;"),
+        _ => None,
+    })
+}
+
+/// Slack's mrkdwn: these three and nothing else (docs.slack.dev, "Formatting message text").
+pub fn mrkdwn(text: &str) -> String {
+    replaced(text, |c| match c {
+        '&' => Some("&amp;"),
+        '<' => Some("&lt;"),
+        '>' => Some("&gt;"),
+        _ => None,
+    })
+}
+
+/// CommonMark: a backslash before every sign that means something (section 2.4, "Backslash escapes").
+pub fn markdown(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 12);
+    for c in text.chars() {
+        if "\\`*_{}[]()#+-.!|~<>&".contains(c) {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}
+
+fn replaced(text: &str, by: impl Fn(char) -> Option<&'static str>) -> String {
+    let mut out = String::with_capacity(text.len() + 12);
+    for c in text.chars() {
+        match by(c) {
+            Some(entity) => out.push_str(entity),
+            None => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_a_program_would_link_is_left_in_one_piece() {
+        for (given, expected) in [
+            ("http://evil.example/x", "http:|//|evil.|example/x"),
+            ("www.evil.com", "www.|evil.|com"),
+            ("evil。com", "evil。|com"),
+            ("alice@example.com", "alice@example.|com"),
+            ("v1.2.3 is out. Yes", "v1.2.3 is out. Yes"),
+            ("//evil", "//|evil"),
+        ] {
+            assert_eq!(unlinked(given), expected.replace('|', "\u{200B}"));
+        }
+    }
+
+    #[test]
+    fn no_sign_that_calls_people_is_left_before_a_word() {
+        for (given, expected) in
+            [("@channel", "@|channel"), ("hi (@all) @@here", "hi (@|all) @|@|here"), ("a@all", "a@|all")]
+        {
+            assert_eq!(unmentioned(given, &['@']), expected.replace('|', "\u{200B}"));
+        }
+    }
+
+    #[test]
+    fn each_language_gets_its_own_escapes() {
+        assert_eq!(mrkdwn("<!channel> & \"x\""), "&lt;!channel&gt; &amp; \"x\"");
+        assert_eq!(html("<a href='x'>&\""), "&lt;a href=&#39;x&#39;&gt;&amp;&quot;");
+        assert_eq!(markdown("[a](b) *c* <d>"), r"\[a\]\(b\) \*c\* \<d\>");
+    }
+}

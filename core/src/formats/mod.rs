@@ -1,0 +1,267 @@
+//! How webhooks look: one file a format, one list, everything else derived from it.
+//!
+//! A format is a pure function from an event to a request, with the receiver's vocabulary of failure beside it.
+
+pub mod cut;
+pub(crate) mod escape;
+mod flowdock;
+mod gitter;
+mod page;
+mod raw;
+mod reply;
+#[cfg(test)]
+pub(crate) mod samples;
+mod shown;
+mod slack;
+
+use bytes::Bytes;
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
+use jiff::Timestamp;
+use serde_json::Value;
+use url::Url;
+
+pub use self::reply::retry_after;
+pub use self::shown::{is_masked, mask, shown};
+use crate::ids::DeliveryId;
+use crate::message::{Detail, Message, Text};
+use crate::model::{Event, Millis};
+use crate::ports::{Outgoing, Reply};
+use crate::secret::Secret;
+
+/// Every format, in the order they are listed. The first four are those the platform's clients know.
+pub const FORMATS: &[Format] = &[raw::FORMAT, slack::FORMAT, flowdock::FORMAT, gitter::FORMAT];
+
+/// What a format is.
+#[derive(Debug, Clone, Copy)]
+pub struct Format {
+    /// The name on the wire.
+    pub name: &'static str,
+    /// The name for people.
+    pub title: &'static str,
+    /// Makes the request.
+    pub render: Render,
+    /// Says what a reply means; `now` is when it came.
+    pub classify: fn(&Reply, now: Millis) -> Outcome,
+    /// Whether a URL is this service's own.
+    pub recognises: fn(&Url) -> bool,
+    /// Whether the URL is a credential, and is shown masked.
+    pub secret_url: bool,
+    /// Whether requests carry Standard Webhooks headers.
+    pub signed: bool,
+}
+
+/// From what a request is made.
+#[derive(Debug, Clone, Copy)]
+pub enum Render {
+    /// From the event's own bytes.
+    Frame(fn(&Rendering<'_>) -> Outgoing),
+    /// From what it says to people.
+    Message(fn(&Rendering<'_>, &Message) -> Outgoing),
+}
+
+/// One delivery to be rendered.
+#[derive(Debug, Clone, Copy)]
+pub struct Rendering<'a> {
+    /// Where to.
+    pub url: &'a Secret,
+    /// What happened.
+    pub event: &'a Event,
+    /// The delivery, the same on every attempt.
+    pub delivery: DeliveryId,
+}
+
+/// What a reply means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is there.
+    Delivered,
+    /// Again, by the schedule and not before the time the receiver asked for.
+    Again {
+        /// When the receiver allows it, if it said.
+        not_before: Option<Millis>,
+    },
+    /// Never for this delivery.
+    Refused,
+    /// Never for this destination.
+    Gone,
+}
+
+/// The format of a name.
+pub fn find(name: &str) -> Option<&'static Format> {
+    FORMATS.iter().find(|format| format.name == name)
+}
+
+/// The format whose service a URL belongs to.
+pub fn recognise(url: &Url) -> Option<&'static Format> {
+    FORMATS.iter().find(|format| (format.recognises)(url))
+}
+
+/// Whether a URL points at one of these hosts, and at a path that begins so.
+fn points_at(url: &Url, hosts: &[&str], path: &str) -> bool {
+    // A name may be written with the root's dot at its end (RFC 1034, section 3.1).
+    let host = url.host_str().unwrap_or_default().trim_end_matches('.');
+    hosts.contains(&host) && url.path().starts_with(path)
+}
+
+/// A request with a JSON body.
+fn json(url: &Secret, body: &Value) -> Outgoing {
+    let headers = vec![(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"))];
+    Outgoing { url: url.clone(), headers, body: Bytes::from(body.to_string()) }
+}
+
+/// A link fit for any service: absolute http(s), normalised, without a sign that ends one in a chat's markup, and at
+/// most `max` bytes. Longer or other ones are `None`: a link cut in half is worse than none.
+pub(crate) fn web_link(url: &str, max: usize) -> Option<String> {
+    let url = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+    let mut out = String::with_capacity(url.as_str().len());
+    for c in url.as_str().chars() {
+        match c {
+            '|' => out.push_str("%7C"),
+            '<' => out.push_str("%3C"),
+            '>' => out.push_str("%3E"),
+            '(' => out.push_str("%28"),
+            ')' => out.push_str("%29"),
+            '\'' => out.push_str("%27"),
+            '"' => out.push_str("%22"),
+            '`' => out.push_str("%60"),
+            '\\' => out.push_str("%5C"),
+            c => out.push(c),
+        }
+    }
+    (out.len() <= max).then_some(out)
+}
+
+/// The details that say something.
+pub(crate) fn details(message: &Message) -> impl Iterator<Item = &Detail> {
+    message.details.iter().filter(|detail| !detail.value.is_empty())
+}
+
+/// Who did it, if that says something.
+pub(crate) fn actor(message: &Message) -> Option<&Text> {
+    message.actor.as_ref().filter(|actor| !actor.is_empty())
+}
+
+/// A time for people, such as `2026-01-02 10:00:00 UTC`.
+pub(crate) fn utc(at: Millis) -> String {
+    Timestamp::from_millisecond(at)
+        .map_or_else(|_| at.to_string(), |time| time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_four_formats_clients_know_come_first() {
+        let names: Vec<_> = FORMATS.iter().map(|format| format.name).collect();
+        assert_eq!(names[..4], ["raw", "slack", "flowdock", "gitter"]);
+        for format in FORMATS {
+            assert_eq!(find(format.name).unwrap().title, format.title);
+        }
+        assert!(find("fax").is_none());
+    }
+
+    #[test]
+    fn a_services_own_url_is_recognised_and_a_strangers_is_not() {
+        for (url, name) in [
+            ("https://hooks.slack.com/services/T0/B0/x", Some("slack")),
+            ("https://HOOKS.slack.com./services/T0/B0/x", Some("slack")),
+            ("https://hooks.slack-gov.com/services/T0/B0/x", Some("slack")),
+            ("https://hooks.slack.com/triggers/T0/1/x", None),
+            ("https://hooks.slack.com.evil.example/services/T0/B0/x", None),
+            ("https://evil.example/hooks.slack.com/services/x", None),
+            ("https://api.flowdock.com/v1/messages/chat/abc", Some("flowdock")),
+            ("https://webhooks.gitter.im/e/abc", Some("gitter")),
+            ("https://example.com/", None),
+        ] {
+            assert_eq!(recognise(&Url::parse(url).unwrap()).map(|format| format.name), name, "{url}");
+        }
+    }
+
+    #[test]
+    fn only_a_web_address_without_markup_becomes_a_link() {
+        for (given, expected) in [
+            ("https://a.example/x?y=1|2", Some("https://a.example/x?y=1%7C2")),
+            ("https://a.example/(x)", Some("https://a.example/%28x%29")),
+            ("javascript:alert(1)", None),
+            ("data:text/html,x", None),
+            ("/relative", None),
+            ("", None),
+        ] {
+            assert_eq!(web_link(given, 100).as_deref(), expected, "{given}");
+        }
+        assert_eq!(web_link("https://a.example/long", 10), None);
+    }
+
+    #[test]
+    fn a_time_is_written_in_utc_whatever_it_is() {
+        assert_eq!(utc(1_767_348_000_000), "2026-01-02 10:00:00 UTC");
+        assert_eq!(utc(i64::MAX), i64::MAX.to_string());
+    }
+
+    #[test]
+    fn no_request_carries_authorization() {
+        let url = Secret::new("https://user:pass@example.com/v1/messages/chat/x");
+        for format in FORMATS {
+            for message in samples::messages() {
+                let request = samples::request(format, &url, &message);
+                assert!(request.headers.iter().all(|(name, _)| name == "content-type"), "{}", format.name);
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(samples::cases())]
+
+        #[test]
+        fn whatever_users_write_every_format_makes_json_a_service_takes(message in samples::any_message()) {
+            let shapes = ["team_inbox/x", "chat/x", ""];
+            for format in FORMATS {
+                for shape in shapes {
+                    let url = Secret::new(format!("https://relay.example/v1/messages/{shape}"));
+                    let request = samples::request(format, &url, &message);
+                    prop_assert!(serde_json::from_slice::<Value>(&request.body).is_ok());
+                    prop_assert!(request.body.len() < 128 * 1024, "{} {}", format.name, request.body.len());
+                }
+            }
+        }
+
+        #[test]
+        fn a_page_fits_whatever_it_is_made_of(message in samples::any_message(), max in 10_usize..3000) {
+            let markup = page::Markup {
+                max,
+                unit: cut::Unit::Utf16,
+                ours: escape::html,
+                theirs: escape::html,
+                strong: str::to_owned,
+                link: |label, url| format!("<{url}|{label}>"),
+            };
+            let page = page::page(&message, &markup);
+            prop_assert!(cut::Unit::Utf16.size(&page) <= max);
+        }
+    }
+
+    #[test]
+    fn a_long_message_keeps_its_title_and_its_links() {
+        let mut message = samples::messages().remove(0);
+        message.summary = Text::theirs(&"&".repeat(100_000));
+        for detail in &mut message.details {
+            detail.value = Text::theirs(&"x".repeat(100_000));
+        }
+        message.details = message.details.iter().cycle().take(200).cloned().collect();
+        let markup = page::Markup {
+            max: 4000,
+            unit: cut::Unit::Utf16,
+            ours: escape::mrkdwn,
+            theirs: escape::mrkdwn,
+            strong: str::to_owned,
+            link: |label, url| format!("<{url}|{label}>"),
+        };
+        let page = page::page(&message, &markup);
+        assert!(page.starts_with("Deployment of shop-api succeeded\n"), "{page}");
+        assert!(page.contains("\n…\nBy "), "{page}");
+        assert!(page.ends_with("|Open the application>"), "{page}");
+    }
+}

@@ -1,0 +1,209 @@
+//! Messages, replies and events for the tests of every format and letter.
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::{Format, Render, Rendering};
+use crate::frame;
+use crate::ids::{DeliveryId, EventId};
+use crate::message::{Detail, Link, Message, Severity, Text};
+use crate::model::Event;
+use crate::ports::{Outgoing, Reply};
+use crate::secret::Secret;
+
+const OWNER: &str = "orga_22222222-2222-4222-8222-222222222222";
+const APP: &str = "app_33333333-3333-4333-8333-333333333333";
+
+fn sentence(before: &str, theirs: &str, after: &str) -> Text {
+    let mut text = Text::ours(before);
+    text.push(Text::theirs(theirs));
+    text.push(Text::ours(after));
+    text
+}
+
+fn detail(label: &str, value: Text) -> Detail {
+    Detail { label: label.into(), value }
+}
+
+/// A message of every shape, with a name each: all of it, hardly anything, and an attack.
+pub(crate) fn named() -> Vec<(&'static str, Message)> {
+    let link = |label: &str, path: &str| Link {
+        label: label.into(),
+        url: format!("https://console.example/{path}"),
+    };
+    vec![
+        (
+            "success",
+            Message {
+                kind: "DEPLOYMENT_SUCCESS".into(),
+                severity: Severity::Success,
+                title: sentence("Deployment of ", "shop-api", " succeeded"),
+                summary: sentence("Version ", "1.4.2", " is online after 2 minutes & 3 seconds."),
+                details: vec![
+                    detail("Application", Text::theirs("shop-api")),
+                    detail("Commit", Text::theirs("9fceb02d0ae598e95dc970b74767f19372d61af8")),
+                    detail("Duration", Text::ours("2 min 3 s")),
+                ],
+                links: vec![
+                    link("Open the deployment", "deployments/1?a=1&b=2"),
+                    link("Open the application", "app"),
+                ],
+                actor: Some(Text::theirs("Alice Liddell")),
+                at: 1_767_348_000_000,
+                thread: APP.into(),
+            },
+        ),
+        (
+            "bare",
+            Message {
+                kind: "CREDITS_ADDED".into(),
+                severity: Severity::Info,
+                title: Text::ours("Credits were added"),
+                summary: Text::default(),
+                details: Vec::new(),
+                links: Vec::new(),
+                actor: None,
+                at: 0,
+                thread: OWNER.into(),
+            },
+        ),
+        (
+            "hostile",
+            Message {
+                kind: "DEPLOYMENT_FAIL".into(),
+                severity: Severity::Error,
+                title: sentence("Deployment of ", "<!channel> *http://evil.example* `x", " failed"),
+                summary: sentence("", "@everyone & <script>alert('x')</script>\r\nBcc: a@b.example", ""),
+                details: vec![
+                    detail("Branch", Text::theirs("[click](http://evil.example) \u{202E}gnp.exe")),
+                    detail("Cause", Text::theirs("`@here` <https://evil.example|free> ```")),
+                    detail("Empty", Text::theirs("")),
+                ],
+                links: vec![
+                    Link { label: "Not a link".into(), url: "javascript:alert(1)".into() },
+                    link("Open the application", "app?name=<!here>|x"),
+                ],
+                actor: Some(Text::theirs("👩‍👩‍👧 <@U0000>")),
+                at: 1_767_348_000_999,
+                thread: APP.into(),
+            },
+        ),
+    ]
+}
+
+pub(crate) fn messages() -> Vec<Message> {
+    named().into_iter().map(|(_, message)| message).collect()
+}
+
+/// Whole messages are large: fewer of them are tried than of a text.
+pub(crate) fn cases() -> ProptestConfig {
+    ProptestConfig::with_cases(64)
+}
+
+/// Words with what somebody would try, in any order and any length.
+fn words() -> impl Strategy<Value = String> {
+    let attack = prop::sample::select(vec![
+        "<!channel>",
+        "<!here>",
+        "<@U1>",
+        "<http://evil.example|x>",
+        "@everyone",
+        "@all",
+        "@channel",
+        "@here",
+        "[x](http://evil.example)",
+        "![x](//evil)",
+        "**",
+        "__",
+        "~~",
+        "```",
+        "`",
+        "</td>",
+        "<script>",
+        "&amp",
+        "&",
+        "\\",
+        "\"",
+        "'",
+        "\u{202E}",
+        "\u{0}",
+        "\r\n",
+        "\u{2028}",
+        "👩‍👩‍👧",
+        "e\u{301}",
+        "🇫🇷",
+        "\u{200D}",
+        "# ",
+        "- ",
+        "1. ",
+        "|",
+    ])
+    .prop_map(str::to_owned);
+    let part = prop_oneof![3 => attack, 2 => any::<String>(), 1 => ("[&<a`]", prop::sample::select(vec![1_usize, 5, 200, 3500])).prop_map(|(c, n)| c.repeat(n))];
+    prop::collection::vec(part, 0..5).prop_map(|parts| parts.concat())
+}
+
+/// A text of ours and theirs.
+fn text() -> impl Strategy<Value = Text> {
+    (prop::bool::ANY, words()).prop_map(|(framed, words)| match framed {
+        true => sentence("Deployment of ", &words, " failed"),
+        false => Text::theirs(&words),
+    })
+}
+
+/// A message of the most any user can make of one.
+pub(crate) fn any_message() -> impl Strategy<Value = Message> {
+    let details = prop::collection::vec(text().prop_map(|value| detail("Label & such", value)), 0..35);
+    let links = prop::collection::vec("[a-z<>|)\"'`&]{0,20}", 0..8);
+    let actor = prop::option::of(text());
+    (0..4_usize, text(), text(), details, links, actor, any::<i64>()).prop_map(
+        |(severity, title, summary, details, links, actor, at)| Message {
+            kind: "DEPLOYMENT_FAIL".into(),
+            severity: Severity::ALL[severity],
+            title: sentence("Title: ", &title.to_string(), ""),
+            summary,
+            details,
+            links: links
+                .into_iter()
+                .map(|path| Link { label: "Open".into(), url: format!("https://console.example/{path}") })
+                .collect(),
+            actor,
+            at,
+            thread: APP.into(),
+        },
+    )
+}
+
+/// The event a message stands for.
+pub(crate) fn event(message: &Message) -> Event {
+    let owner = OWNER.parse().unwrap();
+    let mut bytes = frame::build(&message.kind, message.at, owner, None, Some("{}"));
+    let id = EventId::first_at(1_767_348_000_000);
+    frame::stamp(&mut bytes, id);
+    Event { id, owner, kind: message.kind.clone(), resource: Some(APP.parse().unwrap()), frame: bytes.into() }
+}
+
+/// The request a format makes of a message.
+pub(crate) fn request(format: &Format, url: &Secret, message: &Message) -> Outgoing {
+    let event = event(message);
+    let rendering = Rendering { url, event: &event, delivery: DeliveryId { event: event.id, n: 0 } };
+    match format.render {
+        Render::Frame(render) => render(&rendering),
+        Render::Message(render) => render(&rendering, message),
+    }
+}
+
+/// Its body.
+pub(crate) fn body(format: &Format, url: &str, message: &Message) -> Value {
+    serde_json::from_slice(&request(format, &Secret::new(url), message).body).unwrap()
+}
+
+/// Its body for people to read: invisible breaks are shown.
+pub(crate) fn shown(format: &Format, url: &str, message: &Message) -> String {
+    serde_json::to_string_pretty(&body(format, url, message)).unwrap().replace('\u{200B}', "<ZWSP>")
+}
+
+pub(crate) fn reply(status: u16, body: &str) -> Reply {
+    Reply { status, retry_after: None, body: Bytes::copy_from_slice(body.as_bytes()) }
+}

@@ -1,0 +1,298 @@
+//! Letters: what an event says to one person, as mail.
+//!
+//! One page, written twice: as plain text that is whole by itself, and as HTML that loads nothing from anywhere. A
+//! user's words are escaped, and broken where a mail program would make a link of them.
+
+use askama::Template;
+
+use crate::formats::cut::{Unit, cut, cut_text};
+use crate::formats::escape::unlinked;
+use crate::formats::{actor, details, utc, web_link};
+use crate::ids::DeliveryId;
+use crate::message::{Message, Severity, Text, one_line};
+use crate::model::{Hook, Recipient};
+use crate::ports::Letter;
+
+/// Who writes: the installation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct House {
+    /// What it calls itself, such as `Sonnette`.
+    pub name: String,
+    /// The domain its letters come from, such as `paas.example`.
+    pub domain: String,
+}
+
+/// The longest subject, in characters.
+pub const MAX_SUBJECT: usize = 150;
+
+// What one letter shows of each part. Together they stay below 102 KB of HTML, where Gmail cuts.
+const OWNER: usize = 40;
+const TITLE: usize = 300;
+const SUMMARY: usize = 1000;
+const LABEL: usize = 60;
+const VALUE: usize = 500;
+const DETAILS: usize = 20;
+const LINKS: usize = 5;
+const URL: usize = 1000;
+
+/// Writes the letter a delivery owes, the same on every attempt. `hook` is `None` for the house's own letters; `owner`
+/// is the owner's name, `None` where the letter is about the reader alone (a sign-in, an address to confirm).
+pub fn letter(
+    house: &House,
+    message: &Message,
+    delivery: DeliveryId,
+    recipient: &Recipient,
+    hook: Option<&Hook>,
+    owner: Option<&str>,
+) -> Letter {
+    let page = Page::of(house, message, hook, owner);
+    // A template writes strings into a string: there is nothing in it that fails.
+    let text = Plain { page: &page }.render().unwrap_or_default();
+    let html = Html { page: &page }.render().unwrap_or_default();
+    Letter {
+        to: recipient.address.clone(),
+        subject: subject(message, owner),
+        text,
+        html,
+        message_id: delivery.to_string(),
+        headers: headers(house, hook),
+    }
+}
+
+/// `[owner] title`, on one line: what people filter on stays as it was written, nothing is broken in here.
+fn subject(message: &Message, owner: Option<&str>) -> String {
+    let owner = owner.map(|owner| one_line(owner).replace(['[', ']'], ""));
+    let owner = owner.as_deref().map(str::trim).filter(|owner| !owner.is_empty());
+    let prefix = owner.map(|owner| format!("[{}] ", cut(owner, OWNER, Unit::Chars)));
+    let line = prefix.unwrap_or_default() + one_line(&message.title.to_string()).trim();
+    cut(&line, MAX_SUBJECT, Unit::Chars).into_owned()
+}
+
+/// The headers that say this is a machine: nobody's holiday answers it (RFC 3834, section 5; Exchange), and it can be
+/// filtered by hook (RFC 2919).
+fn headers(house: &House, hook: Option<&Hook>) -> Vec<(String, String)> {
+    let domain: String =
+        house.domain.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-')).collect();
+    let list = match hook {
+        Some(hook) => format!("<{}.{domain}>", hook.id),
+        None => format!("<house.{domain}>"),
+    };
+    [("Auto-Submitted", "auto-generated"), ("X-Auto-Response-Suppress", "All"), ("List-Id", &list)]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec()
+}
+
+/// What both templates show: checked, cut and broken, not yet escaped.
+struct Page {
+    title: String,
+    summary: String,
+    details: Vec<(String, String)>,
+    actor: String,
+    when: String,
+    links: Vec<(String, String)>,
+    reason: String,
+    house: String,
+    color: &'static str,
+}
+
+impl Page {
+    fn of(house: &House, message: &Message, hook: Option<&Hook>, owner: Option<&str>) -> Self {
+        let label = |text: &str| cut(&one_line(text), LABEL, Unit::Chars).into_owned();
+        Self {
+            title: words(&message.title, TITLE),
+            summary: words(&message.summary, SUMMARY),
+            details: details(message)
+                .take(DETAILS)
+                .map(|detail| (label(&detail.label), words(&detail.value, VALUE)))
+                .collect(),
+            actor: actor(message).map(|actor| words(actor, VALUE)).unwrap_or_default(),
+            when: utc(message.at),
+            links: message
+                .links
+                .iter()
+                .filter_map(|link| Some((label(&link.label), web_link(&link.url, URL)?)))
+                .take(LINKS)
+                .collect(),
+            reason: reason(hook, owner),
+            house: one_line(&house.name),
+            color: match message.severity {
+                Severity::Info => "#3b74c4",
+                Severity::Success => "#2a9d5c",
+                Severity::Warning => "#d9931e",
+                Severity::Error => "#cc3340",
+            },
+        }
+    }
+}
+
+/// Why somebody gets this: the question a letter that is not wanted must answer.
+fn reason(hook: Option<&Hook>, owner: Option<&str>) -> String {
+    let name = |text: &str| words(&Text::theirs(text), VALUE);
+    let owner = owner.map(name).filter(|owner| !owner.is_empty());
+    match (hook, owner) {
+        (Some(hook), Some(owner)) => {
+            format!("You get this because of the hook “{}” of {owner}.", name(&hook.name))
+        }
+        (Some(hook), None) => format!("You get this because of the hook “{}”.", name(&hook.name)),
+        (None, Some(owner)) => format!("You get this because you are an admin of {owner}."),
+        (None, None) => "You get this because it is about your account.".into(),
+    }
+}
+
+/// A text cut to `max` characters, in which a user's words make no link.
+fn words(text: &Text, max: usize) -> String {
+    cut_text(text, max, Unit::Chars).write(one_line, unlinked).trim().to_owned()
+}
+
+#[derive(Template)]
+#[template(path = "letter.txt")]
+struct Plain<'a> {
+    page: &'a Page,
+}
+
+#[derive(Template)]
+#[template(path = "letter.html")]
+struct Html<'a> {
+    page: &'a Page,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::formats::samples;
+    use crate::ids::{DestinationId, EventId, HookId};
+    use crate::model::{HookState, Target, Way};
+    use proptest::prelude::*;
+
+    /// A letter longer than this is shown in part.
+    const MAX_HTML: usize = 100_000;
+
+    fn house() -> House {
+        House { name: "Sonnette".into(), domain: "paas.example".into() }
+    }
+
+    fn hook(name: &str) -> Hook {
+        Hook {
+            id: HookId(7),
+            owner: "orga_22222222-2222-4222-8222-222222222222".parse().unwrap(),
+            name: name.into(),
+            events: None,
+            scope: None,
+            way: Way::Email {
+                destination: DestinationId(8),
+                targets: vec![Target::Organisation { roles: BTreeSet::new() }],
+            },
+            schedule: None,
+            state: HookState::Enabled,
+            created_at: 0,
+        }
+    }
+
+    fn write(message: &Message, hook: Option<&Hook>, owner: Option<&str>) -> Letter {
+        let recipient = Recipient { address: "alice@example.com".into(), user: None };
+        let delivery = DeliveryId { event: EventId::first_at(message.at), n: 3 };
+        letter(&house(), message, delivery, &recipient, hook, owner)
+    }
+
+    #[test]
+    fn the_samples_look_like_this() {
+        let hook = hook("Default deployment result e-mails");
+        for (name, message) in samples::named() {
+            let letter = match name {
+                "bare" => write(&message, None, Some("Wonderland")),
+                _ => write(&message, Some(&hook), Some("Wonderland")),
+            };
+            let headers: String =
+                letter.headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
+            let head = format!(
+                "To: {}\nSubject: {}\nMessage-ID: <{}@…>\n{headers}",
+                letter.to, letter.subject, letter.message_id
+            );
+            let shown = |text: &str| text.replace('\u{200B}', "<ZWSP>");
+            insta::assert_snapshot!(format!("letter_{name}"), shown(&format!("{head}\n{}", letter.text)));
+            insta::assert_snapshot!(format!("letter_{name}_html"), shown(&letter.html));
+        }
+    }
+
+    #[test]
+    fn a_subject_is_one_line_people_can_filter_on() {
+        let message = &samples::messages()[0];
+        for (owner, expected) in [
+            (Some("Wonderland"), "[Wonderland] Deployment of shop-api succeeded"),
+            (Some("a]\r\nBcc: [x"), "[a  Bcc: x] Deployment of shop-api succeeded"),
+            (Some(" "), "Deployment of shop-api succeeded"),
+            (None, "Deployment of shop-api succeeded"),
+        ] {
+            assert_eq!(write(message, None, owner).subject, expected);
+        }
+    }
+
+    #[test]
+    fn a_letter_says_why_it_came() {
+        let message = &samples::messages()[0];
+        let hook = hook("ops http://evil.example <b>");
+        for (hook, owner, expected) in [
+            (Some(&hook), Some("Acme"), "because of the hook “ops http:|//|evil.|example <b>” of Acme."),
+            (Some(&hook), None, "because of the hook “ops http:|//|evil.|example <b>”."),
+            (None, Some("Acme"), "because you are an admin of Acme."),
+            (None, None, "because it is about your account."),
+        ] {
+            let letter = write(message, hook, owner);
+            let expected = expected.replace('|', "\u{200B}");
+            assert!(letter.text.contains(&expected), "{}", letter.text);
+            assert!(
+                letter.html.contains(
+                    &crate::formats::escape::html(&expected)
+                        .replace("&lt;", "&#60;")
+                        .replace("&gt;", "&#62;")
+                ),
+                "{}",
+                letter.html
+            );
+        }
+    }
+
+    #[test]
+    fn the_same_delivery_writes_the_same_letter() {
+        let hook = hook("ops");
+        for message in samples::messages() {
+            assert_eq!(
+                write(&message, Some(&hook), Some("Acme")),
+                write(&message, Some(&hook), Some("Acme"))
+            );
+        }
+    }
+
+    proptest! {
+        #![proptest_config(samples::cases())]
+
+        #[test]
+        fn whatever_users_write_a_letter_stays_a_letter(
+            message in samples::any_message(), name: String, owner: String, domain: String,
+        ) {
+            let house = House { name: name.clone(), domain };
+            let recipient = Recipient { address: "alice@example.com".into(), user: None };
+            let delivery = DeliveryId { event: EventId(1), n: 0 };
+            let letter = letter(&house, &message, delivery, &recipient, Some(&hook(&name)), Some(&owner));
+            prop_assert!(letter.subject.chars().count() <= MAX_SUBJECT);
+            prop_assert!(!letter.subject.chars().any(char::is_control));
+            for (name, value) in &letter.headers {
+                prop_assert!(name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'), "{name}");
+                prop_assert!(value.bytes().all(|b| (0x20..0x7F).contains(&b)), "{value}");
+            }
+            prop_assert!(letter.html.len() < MAX_HTML && letter.html.ends_with("</html>"));
+            prop_assert!(!letter.html.contains("<script") && !letter.html.contains("<!channel"));
+            // Nothing is a link, nor looks like one, but the links that are ours.
+            for part in [&letter.text, &letter.html] {
+                for (at, _) in part.match_indices("://") {
+                    let before = &part[..at];
+                    prop_assert!(before.ends_with("https"), "{part}");
+                    prop_assert!(part[at..].starts_with("://console.example/"), "{part}");
+                }
+            }
+            prop_assert_eq!(letter.html.matches("<a ").count(), message.links.len().min(LINKS));
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Builds everything once; the only place that knows every part.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use sonnette_backends::sqlite;
+use sonnette_core::ids::TokenId;
+use sonnette_core::mail::House;
+use sonnette_core::model::Millis;
+use sonnette_core::ports::{Clock, Egress, Luck, NewToken, Store};
+use sonnette_core::secret::Sealer;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{self, Config};
+use crate::egress::Outside;
+use crate::egress::maildir::Maildir;
+use crate::flow::tidy::Keeping;
+use crate::flow::{Parts, dispatch, tidy};
+use crate::http::{self, Site, listen};
+use crate::world::{SystemClock, SystemLuck};
+
+/// The file the first operator token is written to.
+pub const TOKEN_FILE: &str = "operator-token";
+/// Letters erased at once.
+const LETTERS: usize = 1_000;
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// A server that runs.
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// What it works with.
+    pub parts: Parts,
+    stop: CancellationToken,
+    doors: JoinHandle<()>,
+    flow: Vec<JoinHandle<()>>,
+}
+
+/// Opens the store, making the data directory and its key if they are not there.
+///
+/// # Errors
+/// In words for whoever starts the server.
+pub fn open_store(config: &Config, luck: Arc<dyn Luck>) -> Result<Arc<dyn Store>> {
+    // Only for us: what is inside is other people's.
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&config.data)
+        .with_context(|| format!("cannot make the data directory {}", config.data.display()))?;
+    let sealer = key(&config.key_file, luck.as_ref())?;
+    let settings = sqlite::Settings { cache_bytes: config.cache_bytes };
+    let catalogue = Arc::new(config.catalogue.clone());
+    let store = sqlite::open(&config.data, settings, sealer, catalogue, luck)
+        .with_context(|| format!("cannot open the store in {}", config.data.display()))?;
+    Ok(store)
+}
+
+/// Reads the key, or makes it. It is on disk before anything is sealed with it.
+fn key(path: &Path, luck: &dyn Luck) -> Result<Sealer> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Sealer::from_text(&text).with_context(|| format!("{} does not hold a key", path.display())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let bytes = luck.bytes32();
+            write_private(path, Sealer::to_text(&bytes).as_bytes())?;
+            Ok(Sealer::new(&bytes))
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot read the key {}", path.display())),
+    }
+}
+
+/// Writes a new file only we may read, and its place in the directory, to the disk.
+fn write_private(path: &Path, text: &[u8]) -> Result<()> {
+    let write = || -> std::io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        file.write_all(text)?;
+        file.sync_all()?;
+        match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            Some(parent) => File::open(parent)?.sync_all(),
+            None => File::open(".")?.sync_all(),
+        }
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Writes the first operator token, if there has never been one.
+async fn first_token(config: &Config, store: &dyn Store, clock: &dyn Clock, luck: &dyn Luck) -> Result<()> {
+    let path = config.data.join(TOKEN_FILE);
+    if path.exists() || store.tokens(None).await?.iter().any(|token| token.user.is_none()) {
+        return Ok(());
+    }
+    let (text, digest) = http::operator_token(luck);
+    let id = TokenId(luck.id());
+    store.add_token(id, "first".to_owned(), NewToken::Operator(digest), clock.now()).await?;
+    write_private(&path, format!("{}\n", text.expose()).as_bytes())?;
+    tracing::info!("the first operator token is in {}", path.display());
+    Ok(())
+}
+
+/// Starts everything and listens.
+///
+/// # Errors
+/// In words for whoever starts the server.
+pub async fn start(config: Config) -> Result<Running> {
+    let luck: Arc<dyn Luck> = Arc::new(SystemLuck);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let store = open_store(&config, Arc::clone(&luck))?;
+    first_token(&config, store.as_ref(), clock.as_ref(), luck.as_ref()).await?;
+    let mail = config::mail_says(&config.mail);
+    let house = House { name: config.mail.from_name.clone(), domain: config.mail.domain.clone() };
+    let outside = Arc::new(Outside::new(config.guard.clone(), config.mail)?);
+    let maildir = outside.mail.maildir().cloned();
+    let egress: Arc<dyn Egress> = outside;
+    let parts = Parts {
+        store,
+        egress,
+        clock,
+        luck,
+        catalogue: Arc::new(config.catalogue),
+        links: Arc::new(config.links),
+        house: Arc::new(house),
+    };
+    let listener =
+        TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
+    let address = listener.local_addr()?;
+
+    let stop = CancellationToken::new();
+    let hooks_changed = Arc::new(Notify::new());
+    let site = Site::new(parts.clone(), config.guard, config.policy, Arc::clone(&hooks_changed));
+    let router = http::router(Arc::new(site));
+    let keeping = Keeping { events: config.retention, excerpts: config.excerpts };
+    let flow = vec![
+        tokio::spawn(dispatch::run(parts.clone(), config.in_flight, stop.clone())),
+        tokio::spawn(tidy::run(parts.clone(), keeping, hooks_changed, stop.clone())),
+        tokio::spawn(keep_maildir(maildir, Arc::clone(&parts.clock), config.retention, stop.clone())),
+    ];
+    let doors = tokio::spawn(listen::serve(listener, router, stop.clone()));
+    tracing::info!(%address, store = ?parts.store.about().await?, mail, "started");
+    Ok(Running { address, parts, stop, doors, flow })
+}
+
+/// Letters written instead of sent obey retention like everything else.
+async fn keep_maildir(maildir: Option<Arc<Maildir>>, clock: Arc<dyn Clock>, retention: Millis, stop: CancellationToken) {
+    let Some(maildir) = maildir else { return };
+    while !stop.is_cancelled() {
+        let keep = Arc::clone(&maildir);
+        let before = UNIX_EPOCH + Duration::from_millis(u64::try_from(clock.now() - retention).unwrap_or_default());
+        let purged = tokio::task::spawn_blocking(move || keep.purge(before, LETTERS)).await;
+        let pause = match purged {
+            Ok(Ok(purged)) if purged.more => Duration::from_secs(1),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "old letters could not be removed");
+                HOUR
+            }
+            _ => HOUR,
+        };
+        drop(tokio::time::timeout(pause, stop.cancelled()).await);
+    }
+}
+
+impl Running {
+    /// Stops: no new connections and attempts, those under way finish, and the store is closed.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        for part in std::iter::once(self.doors).chain(self.flow) {
+            if part.await.is_err() {
+                tracing::error!("a part did not end well");
+            }
+        }
+        // The store closes with its last handle; it writes its log back, which may take a moment.
+        let parts = self.parts;
+        drop(tokio::task::spawn_blocking(move || drop(parts)).await);
+    }
+}

@@ -1,0 +1,29 @@
+//! `sonnette check-config`: reads the configuration as a start would, and says what is meant or every mistake.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::cli::CheckConfigArgs;
+use crate::config;
+use crate::serve::sources;
+
+/// Reads the configuration.
+///
+/// # Errors
+/// If the answer cannot be written.
+pub fn run(args: &CheckConfigArgs) -> Result<ExitCode> {
+    let read = config::read(&sources(&args.installation));
+    let (fine, words) = match &read {
+        Ok(config) => (true, vec![format!("{} kinds of events", config.catalogue.kinds().len()), config::mail_says(&config.mail)]),
+        Err(config::Mistakes(mistakes)) => (false, mistakes.clone()),
+    };
+    if args.json {
+        println!("{}", json!({"ok": fine, "says": words}));
+    } else {
+        println!("{}", if fine { "The configuration holds together:" } else { "The configuration has mistakes:" });
+        words.iter().for_each(|line| println!("  {line}"));
+    }
+    Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,629 @@
+//! `hooks`: what an owner wants to be told, and where.
+
+use clap::{ArgGroup, Args, Subcommand};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use sonnette_core::formats;
+use sonnette_core::ids::{HookId, OwnerId, ResourceId, UserId};
+use sonnette_core::model::Role;
+use url::Url;
+
+use super::client::{Access, Client};
+use super::failure::Failure;
+use super::list::{self, Columns};
+use super::table::{clean, facts, maybe_time, or_none, time};
+use super::terminal::Terminal;
+
+/// The format of a URL no service's format recognises.
+const PLAIN: &str = "raw";
+
+/// Hooks: who is told of what, and where
+#[derive(Debug, Args)]
+pub struct HooksArgs {
+    #[command(flatten)]
+    pub(super) access: Access,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List an owner's hooks
+    List {
+        /// Whose: `user_…` or `orga_…`
+        #[arg(long)]
+        owner: OwnerId,
+    },
+    /// Show one hook
+    Show {
+        /// `hook_…`
+        id: HookId,
+    },
+    /// Add a webhook (--url) or an e-mail hook (--email)
+    Add(AddArgs),
+    /// Change what is named, and leave the rest as it is
+    Edit(EditArgs),
+    /// Remove a hook; what waits for it is cancelled
+    Remove {
+        /// `hook_…`
+        id: HookId,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Hold everything until `resume`
+    Pause {
+        /// `hook_…`
+        id: HookId,
+    },
+    /// Go on, with or without what was held
+    #[command(group(ArgGroup::new("held").args(["deliver", "skip"])))]
+    Resume {
+        /// `hook_…`
+        id: HookId,
+        /// Deliver what was held, the oldest first
+        #[arg(long)]
+        deliver: bool,
+        /// Cancel what was held
+        #[arg(long)]
+        skip: bool,
+    },
+    /// Make a new signing secret; the old one signs too for a while
+    Rotate {
+        /// `hook_…`
+        id: HookId,
+        /// How many hours the old secret still signs
+        #[arg(long, value_name = "HOURS", default_value = "24", value_parser = clap::value_parser!(u32).range(0..=168))]
+        overlap_hours: u32,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("way").args(["urls", "targets"]).required(true)))]
+struct AddArgs {
+    /// Whose: `user_…` or `orga_…`
+    #[arg(long)]
+    owner: OwnerId,
+    /// What to call it
+    #[arg(long)]
+    name: String,
+    #[command(flatten)]
+    places: Places,
+    #[command(flatten)]
+    choice: Choice,
+}
+
+#[derive(Debug, Args)]
+struct EditArgs {
+    /// `hook_…`
+    id: HookId,
+    /// What to call it
+    #[arg(long)]
+    name: Option<String>,
+    #[command(flatten)]
+    places: Places,
+    #[command(flatten)]
+    choice: Choice,
+    /// Tell of every kind
+    #[arg(long, conflicts_with = "events")]
+    every_event: bool,
+    /// Tell of every application and add-on, those to come included
+    #[arg(long, conflicts_with = "scope")]
+    every_resource: bool,
+    /// Retry by the usual schedule
+    #[arg(long, conflicts_with = "schedule")]
+    usual_schedule: bool,
+}
+
+/// Where a hook tells.
+#[derive(Debug, Args)]
+struct Places {
+    /// A URL to post to; can be repeated. With `edit`, all the URLs the hook shall have, in their order
+    #[arg(long = "url", value_name = "URL")]
+    urls: Vec<String>,
+    /// The format of the URLs: one for all, or one each in the same order; recognised by the URL if left out
+    #[arg(long = "format", value_name = "FORMAT", requires = "urls", value_parser = format_names())]
+    formats: Vec<String>,
+    /// Whom to write to: `organisation`, `organisation:ADMIN,MANAGER`, `user_…` or an address; can be repeated
+    #[arg(long = "email", value_name = "TARGET", conflicts_with = "urls", value_parser = parse_target)]
+    targets: Vec<Value>,
+}
+
+/// Of what a hook tells, and how stubbornly.
+#[derive(Debug, Args)]
+struct Choice {
+    /// Only these kinds and families
+    #[arg(long = "event", visible_alias = "events", value_name = "KIND,…", value_delimiter = ',')]
+    events: Vec<String>,
+    /// Only these applications and add-ons
+    #[arg(long, value_name = "ID,…", value_delimiter = ',')]
+    scope: Vec<ResourceId>,
+    /// Seconds to wait before attempts 2, 3, … instead of the usual ones
+    #[arg(long, value_name = "SECONDS,…", value_delimiter = ',')]
+    schedule: Vec<u32>,
+}
+
+fn format_names() -> clap::builder::PossibleValuesParser {
+    formats::FORMATS.iter().map(|format| format.name).collect::<Vec<_>>().into()
+}
+
+fn parse_target(text: &str) -> Result<Value, String> {
+    let (word, roles) = text.split_once(':').map_or((text, None), |(word, roles)| (word, Some(roles)));
+    if word == "organisation" {
+        let Some(roles) = roles else { return Ok(json!({"type": "organisation"})) };
+        let known = |role: &str| Role::parse(role).map(Role::as_str);
+        let roles: Option<Vec<_>> = roles.split(',').map(known).collect();
+        let roles = roles.ok_or_else(|| format!("roles are {}", Role::ALL.map(Role::as_str).join(", ")))?;
+        return Ok(json!({"type": "organisation", "roles": roles}));
+    }
+    if let Ok(user) = text.parse::<UserId>() {
+        return Ok(json!({"type": "user", "user": user.to_string()}));
+    }
+    if text.contains('@') {
+        return Ok(json!({"type": "address", "address": text}));
+    }
+    Err("it must be `organisation`, `organisation:ROLE,…`, a user id or an address".into())
+}
+
+impl Places {
+    /// The `urls` of the API, each with its format. They go out as they were written: the server judges the spelling too, and
+    /// a refusal here would print what may be a credential.
+    fn urls(&self) -> Result<Value, Failure> {
+        let format = |place: usize, url: &str| match self.formats.as_slice() {
+            [] => {
+                let own = Url::parse(url).ok().as_ref().and_then(formats::recognise);
+                Ok(own.map_or(PLAIN, |format| format.name))
+            }
+            [one] => Ok(one.as_str()),
+            many if many.len() == self.urls.len() => Ok(many[place].as_str()),
+            many => Err(Failure::Usage(format!(
+                "--format: one for all URLs or one each; there are {} for {} URLs",
+                many.len(),
+                self.urls.len()
+            ))),
+        };
+        let entries = self
+            .urls
+            .iter()
+            .enumerate()
+            .map(|(place, url)| Ok::<_, Failure>(json!({"format": format(place, url)?, "url": url})));
+        entries.collect::<Result<_, _>>().map(Value::Array)
+    }
+}
+
+/// A list, or null where an empty one stands for "all".
+fn listed<T: ToString>(items: &[T]) -> Value {
+    if items.is_empty() { Value::Null } else { items.iter().map(T::to_string).collect() }
+}
+
+/// A hook as the API shows it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Hook {
+    id: String,
+    owner_id: String,
+    kind: String,
+    name: String,
+    state: String,
+    events: Option<Vec<String>>,
+    scope: Option<Vec<String>>,
+    #[serde(default)]
+    urls: Vec<Place>,
+    #[serde(default)]
+    targets: Vec<Target>,
+    schedule: Option<Vec<u32>>,
+    created_at: Option<i64>,
+    #[serde(default)]
+    held: u64,
+    #[serde(default)]
+    dead: u64,
+    rotating_until: Option<i64>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Place {
+    format: String,
+    url: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+enum Target {
+    Organisation {
+        #[serde(default)]
+        roles: Option<Vec<String>>,
+    },
+    User {
+        user: String,
+    },
+    Address {
+        address: String,
+    },
+}
+
+impl Target {
+    /// As `--email` takes it.
+    fn spelled(&self) -> String {
+        match self {
+            Self::Organisation { roles: Some(roles) } if !roles.is_empty() => {
+                format!("organisation:{}", roles.join(","))
+            }
+            Self::Organisation { .. } => "organisation".to_owned(),
+            Self::User { user } => user.clone(),
+            Self::Address { address } => address.clone(),
+        }
+    }
+}
+
+impl Hook {
+    fn is_webhook(&self) -> bool {
+        self.kind == "webhook"
+    }
+
+    fn to(&self) -> String {
+        let places = self.urls.iter().map(|place| format!("{} {}", place.format, place.url));
+        or_none(Some(&places.chain(self.targets.iter().map(Target::spelled)).collect::<Vec<_>>().join(", ")))
+    }
+
+    fn told_of(&self) -> String {
+        self.events.as_ref().map_or_else(|| "every kind".to_owned(), |names| names.join(", "))
+    }
+
+    fn about(&self) -> String {
+        self.scope.as_ref().map_or_else(|| "every resource".to_owned(), |ids| ids.join(", "))
+    }
+
+    fn card(&self) -> String {
+        let seconds = |steps: &Vec<u32>| steps.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+        let mut pairs = vec![
+            ("id", self.id.clone()),
+            ("owner", self.owner_id.clone()),
+            ("kind", self.kind.clone()),
+            ("name", self.name.clone()),
+            ("state", self.state.clone()),
+            ("events", self.told_of()),
+            ("scope", self.about()),
+            ("to", self.to()),
+            ("schedule", self.schedule.as_ref().map_or_else(|| "usual".to_owned(), seconds)),
+            ("created", maybe_time(self.created_at)),
+            ("held", self.held.to_string()),
+            ("dead", self.dead.to_string()),
+        ];
+        pairs.extend(self.rotating_until.map(|until| ("old secret signs until", time(until))));
+        facts(&pairs)
+    }
+
+    fn what_stops(&self) -> String {
+        clean(&format!(
+            "Removing the {} hook `{}` of {}: {} will not be told of {} any more, about {}. What still waits is \
+             cancelled ({} held).",
+            self.kind,
+            self.name,
+            self.owner_id,
+            self.to(),
+            self.told_of(),
+            self.about(),
+            self.held
+        ))
+    }
+}
+
+fn row(hook: &Hook) -> Vec<String> {
+    vec![
+        hook.id.clone(),
+        hook.name.clone(),
+        hook.kind.clone(),
+        hook.state.clone(),
+        hook.held.to_string(),
+        hook.dead.to_string(),
+        hook.told_of(),
+        hook.to(),
+    ]
+}
+
+const COLUMNS: Columns<Hook> =
+    Columns { header: &["ID", "NAME", "KIND", "STATE", "HELD", "DEAD", "EVENTS", "TO"], row };
+
+async fn fetch(client: &mut Client, id: HookId) -> Result<(Value, Hook), Failure> {
+    let value = client.get(&format!("/hooks/{id}"), &[]).await?;
+    let hook = list::read(&value)?;
+    Ok((value, hook))
+}
+
+pub(super) async fn run(
+    args: &HooksArgs,
+    client: &mut Client,
+    terminal: &mut Terminal,
+) -> Result<(), Failure> {
+    match &args.verb {
+        Verb::List { owner } => {
+            list::print(client, terminal, &format!("/owners/{owner}/hooks"), &[], None, COLUMNS).await
+        }
+        Verb::Show { id } => {
+            let (value, hook) = fetch(client, *id).await?;
+            terminal.result(&value, || hook.card())
+        }
+        Verb::Add(add) => self::add(add, client, terminal).await,
+        Verb::Edit(edit) => self::edit(edit, client, terminal).await,
+        Verb::Remove { id, yes } => {
+            let (_, hook) = fetch(client, *id).await?;
+            terminal.confirm(*yes, &hook.what_stops())?;
+            client.delete(&format!("/hooks/{id}")).await?;
+            terminal.note("Removed.")
+        }
+        Verb::Pause { id } => {
+            let value = client.post(&format!("/hooks/{id}/pause"), &json!({})).await?.body;
+            terminal.note("Paused: what comes is held until `sonnette hooks resume`.")?;
+            shown(&value, terminal)
+        }
+        Verb::Resume { id, deliver, skip } => resume(*id, *deliver, *skip, client, terminal).await,
+        Verb::Rotate { id, overlap_hours } => {
+            let body = json!({ "overlapHours": overlap_hours });
+            let value = client.post(&format!("/hooks/{id}/rotate"), &body).await?.body;
+            let until = maybe_time(value["previousValidUntil"].as_i64());
+            let secret = clean(value["secret"].as_str().unwrap_or_default());
+            terminal.result(&value, || facts(&[("secret", secret), ("old secret signs until", until)]))?;
+            terminal.note("The secret is shown this once. Give it to whoever verifies our signatures.")
+        }
+    }
+}
+
+fn shown(value: &Value, terminal: &mut Terminal) -> Result<(), Failure> {
+    let hook: Hook = list::read(value)?;
+    terminal.result(value, || hook.card())
+}
+
+async fn add(args: &AddArgs, client: &mut Client, terminal: &mut Terminal) -> Result<(), Failure> {
+    let mut body = Map::new();
+    body.insert("name".into(), args.name.clone().into());
+    if args.places.targets.is_empty() {
+        body.insert("kind".into(), "webhook".into());
+        body.insert("urls".into(), args.places.urls()?);
+    } else {
+        body.insert("kind".into(), "email".into());
+        body.insert("targets".into(), args.places.targets.clone().into());
+    }
+    for (name, value) in chosen(&args.choice) {
+        body.insert(name.into(), value);
+    }
+    let value = client.post(&format!("/owners/{}/hooks", args.owner), &body).await?.body;
+    let hook: Hook = list::read(&value)?;
+    let secret = value["secret"].as_str();
+    terminal.result(&value, || {
+        let secret = secret.map(|secret| facts(&[("secret", secret.to_owned())]));
+        secret.map_or_else(|| hook.card(), |secret| format!("{}\n{secret}", hook.card()))
+    })?;
+    match secret {
+        Some(_) => {
+            terminal.note("The secret is shown this once. Give it to whoever verifies our signatures.")
+        }
+        None => Ok(()),
+    }
+}
+
+/// What a choice says, by the API's names; nothing said is nothing sent.
+fn chosen(choice: &Choice) -> Vec<(&'static str, Value)> {
+    let mut said = vec![
+        ("events", listed(&choice.events)),
+        ("scope", listed(&choice.scope)),
+        ("schedule", {
+            if choice.schedule.is_empty() { Value::Null } else { choice.schedule.clone().into() }
+        }),
+    ];
+    said.retain(|(_, value)| !value.is_null());
+    said
+}
+
+async fn edit(args: &EditArgs, client: &mut Client, terminal: &mut Terminal) -> Result<(), Failure> {
+    let (before, hook) = fetch(client, args.id).await?;
+    let body = edited(args, &before, &hook)?;
+    let value = client.put(&format!("/hooks/{}", args.id), &body).await?;
+    shown(&value, terminal)
+}
+
+/// The whole hook as a `PUT` takes it: what was there, with what the command line changes.
+fn edited(args: &EditArgs, before: &Value, hook: &Hook) -> Result<Map<String, Value>, Failure> {
+    let mut body = Map::new();
+    body.insert("name".into(), args.name.clone().unwrap_or_else(|| hook.name.clone()).into());
+    for name in ["events", "scope", "schedule"] {
+        body.insert(name.into(), before[name].clone());
+    }
+    let wrong = |flag: &str| Failure::Usage(format!("{} is a {} hook: it has no {flag}", hook.id, hook.kind));
+    if hook.is_webhook() {
+        if !args.places.targets.is_empty() {
+            return Err(wrong("--email"));
+        }
+        let urls = if args.places.urls.is_empty() {
+            // URLs that are credentials come masked, so those that stay are named by their id.
+            let kept = |place: &Value| json!({"id": place["id"], "format": place["format"]});
+            before["urls"].as_array().map(|urls| urls.iter().map(kept).collect()).unwrap_or_default()
+        } else {
+            args.places.urls()?
+        };
+        body.insert("urls".into(), urls);
+    } else {
+        if !args.places.urls.is_empty() {
+            return Err(wrong("--url"));
+        }
+        let targets = &args.places.targets;
+        let targets = if targets.is_empty() { before["targets"].clone() } else { targets.clone().into() };
+        body.insert("targets".into(), targets);
+    }
+    for (name, value) in chosen(&args.choice) {
+        body.insert(name.into(), value);
+    }
+    for (name, all) in
+        [("events", args.every_event), ("scope", args.every_resource), ("schedule", args.usual_schedule)]
+    {
+        if all {
+            body.insert(name.into(), Value::Null);
+        }
+    }
+    Ok(body)
+}
+
+async fn resume(
+    id: HookId,
+    deliver: bool,
+    skip: bool,
+    client: &mut Client,
+    terminal: &mut Terminal,
+) -> Result<(), Failure> {
+    let (_, hook) = fetch(client, id).await?;
+    terminal.note(&clean(&format!("`{}` holds {} deliveries.", hook.name, hook.held)))?;
+    let held = if deliver || (hook.held == 0 && !skip) {
+        "deliver"
+    } else if skip {
+        "skip"
+    } else {
+        match terminal.ask("Deliver them, the oldest first, or skip them? [d/s]")? {
+            Some('d') => "deliver",
+            Some('s') => "skip",
+            Some(_) => return Err(Failure::Failed("nothing was changed".into())),
+            None => return Err(Failure::Usage("say what becomes of them: --deliver or --skip".into())),
+        }
+    };
+    let value = client.post(&format!("/hooks/{id}/resume"), &json!({ "held": held })).await?.body;
+    shown(&value, terminal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::terminal::tests::terminal;
+    use super::super::tests::{Server, parse_as};
+    use super::*;
+
+    const OWNER: &str = "orga_11111111-1111-4111-8111-111111111111";
+    const APP: &str = "app_22222222-2222-4222-8222-222222222222";
+    const HOOK: &str = "hook_0000000000001";
+
+    fn webhook() -> Value {
+        json!({"id": HOOK, "ownerId": OWNER, "kind": "webhook", "name": "Chat", "state": "paused",
+               "events": ["META_DEPLOYMENT_RESULT"], "scope": null, "schedule": null, "createdAt": 1767348000000_i64,
+               "urls": [{"id": "dst_0000000000002", "format": "slack", "url": "https://hooks.slack.com/…"}],
+               "held": 3, "dead": 1, "rotatingUntil": null})
+    }
+
+    fn letters() -> Value {
+        json!({"id": HOOK, "ownerId": OWNER, "kind": "email", "name": "Team\u{1b}[31m", "state": "enabled", "events": null,
+               "scope": [APP], "targets": [{"type": "organisation", "roles": ["ADMIN"]},
+               {"type": "user", "user": "user_1"}, {"type": "address", "address": "ops@example.org"}], "held": 0})
+    }
+
+    async fn run_on(
+        server: &Server,
+        words: &str,
+        answers: Option<&'static str>,
+    ) -> (Result<(), Failure>, String, String) {
+        let args: HooksArgs = parse_as(&format!("hooks {words}"));
+        let (mut terminal, out, err) = terminal(false, answers);
+        let result = run(&args, &mut server.client(), &mut terminal).await;
+        (result, out.text(), err.text())
+    }
+
+    #[test]
+    fn targets_are_an_organisation_its_roles_a_user_or_an_address() {
+        assert_eq!(parse_target("organisation"), Ok(json!({"type": "organisation"})));
+        let roles = json!({"type": "organisation", "roles": ["ADMIN", "MANAGER"]});
+        assert_eq!(parse_target("organisation:ADMIN,MANAGER"), Ok(roles));
+        let user = "user_11111111-1111-4111-8111-111111111111";
+        assert_eq!(parse_target(user), Ok(json!({"type": "user", "user": user})));
+        assert_eq!(parse_target("a@b.c"), Ok(json!({"type": "address", "address": "a@b.c"})));
+        for wrong in ["", "organisation:", "organisation:BOSS", "user_1", "everybody"] {
+            assert!(parse_target(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_list_is_a_table_that_cannot_drive_the_terminal() {
+        let server = Server::answering([(200, json!({"items": [webhook(), letters()]}))]).await;
+        let (result, out, _) = run_on(&server, &format!("list --owner {OWNER}"), None).await;
+        result.unwrap();
+        insta::assert_snapshot!(out, @r"
+        ID                  NAME       KIND     STATE    HELD  DEAD  EVENTS                  TO
+        hook_0000000000001  Chat       webhook  paused   3     1     META_DEPLOYMENT_RESULT  slack https://hooks.slack.com/…
+        hook_0000000000001  Team�[31m  email    enabled  0     0     every kind              organisation:ADMIN, user_1, ops@example.org
+        ");
+    }
+
+    #[tokio::test]
+    async fn a_new_webhook_shows_its_secret_once_and_says_so() {
+        let mut reply = webhook();
+        reply["secret"] = json!("whsec_abc");
+        let server = Server::answering([(201, reply)]).await;
+        let words =
+            format!("add --owner {OWNER} --name Chat --url http://127.0.0.1:9/x --event A,B --scope {APP}");
+        let (result, out, err) = run_on(&server, &words, None).await;
+        result.unwrap();
+        assert_eq!(
+            server.asked(),
+            [(
+                format!("POST /api/v1/owners/{OWNER}/hooks"),
+                json!({"kind": "webhook", "name": "Chat", "events": ["A", "B"], "scope": [APP],
+                       "urls": [{"format": "raw", "url": "http://127.0.0.1:9/x"}]})
+            )]
+        );
+        assert!(out.ends_with("secret  whsec_abc\n"), "{out}");
+        assert_eq!(err, "The secret is shown this once. Give it to whoever verifies our signatures.\n");
+    }
+
+    #[tokio::test]
+    async fn an_edit_keeps_what_it_does_not_name_and_masked_urls_by_their_id() {
+        let server = Server::answering([(200, webhook()), (200, webhook())]).await;
+        let (result, ..) = run_on(&server, &format!("edit {HOOK} --name New --every-event"), None).await;
+        result.unwrap();
+        let put = server.asked().pop().unwrap();
+        assert_eq!(
+            put,
+            (
+                format!("PUT /api/v1/hooks/{HOOK}"),
+                json!({"name": "New", "events": null, "scope": null, "schedule": null,
+                       "urls": [{"id": "dst_0000000000002", "format": "slack"}]})
+            )
+        );
+    }
+
+    #[tokio::test]
+    async fn an_edit_of_a_webhook_takes_no_addresses() {
+        let server = Server::answering([(200, webhook())]).await;
+        let (result, ..) = run_on(&server, &format!("edit {HOOK} --email a@b.c"), None).await;
+        assert_eq!(result.unwrap_err().exit_code(), 2);
+    }
+
+    #[tokio::test]
+    async fn resuming_says_how_many_are_held_before_it_asks() {
+        let server = Server::answering([(200, webhook()), (200, webhook())]).await;
+        let (result, _, err) = run_on(&server, &format!("resume {HOOK}"), Some("s\n")).await;
+        result.unwrap();
+        assert!(err.starts_with("`Chat` holds 3 deliveries.\nDeliver them"), "{err}");
+        assert_eq!(server.asked().pop().unwrap().1, json!({"held": "skip"}));
+
+        let server = Server::answering([(200, webhook())]).await;
+        let (result, ..) = run_on(&server, &format!("resume {HOOK}"), None).await;
+        assert_eq!(result.unwrap_err().to_string(), "say what becomes of them: --deliver or --skip");
+    }
+
+    #[tokio::test]
+    async fn removing_says_what_stops() {
+        let server = Server::answering([(200, letters()), (204, Value::Null)]).await;
+        let (result, _, err) = run_on(&server, &format!("remove {HOOK} --yes"), None).await;
+        result.unwrap();
+        assert!(err.contains("ops@example.org will not be told of every kind any more"), "{err}");
+        assert_eq!(server.asked().pop().unwrap().0, format!("DELETE /api/v1/hooks/{HOOK}"));
+    }
+
+    #[test]
+    fn formats_are_one_for_all_or_one_each() {
+        let urls = |words: &str| {
+            let args: HooksArgs = parse_as(&format!("hooks add --owner {OWNER} --name N {words}"));
+            let Verb::Add(add) = args.verb else { panic!("another verb") };
+            add.places.urls()
+        };
+        let two = "--url https://a.example/ --url https://b.example/";
+        let all = urls(&format!("{two} --format slack")).unwrap();
+        assert_eq!((&all[0]["format"], &all[1]["format"]), (&json!("slack"), &json!("slack")));
+        let each = urls(&format!("{two} --format slack --format raw")).unwrap();
+        assert_eq!((&each[0]["format"], &each[1]["format"]), (&json!("slack"), &json!("raw")));
+        assert!(urls("--url https://a.example/ --format slack --format raw").is_err());
+    }
+}

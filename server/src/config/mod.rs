@@ -1,0 +1,302 @@
+//! Settings: what was written becomes what is meant, and every mistake is told at once with its place.
+//!
+//! The default file is the one list of keys: a key it does not have is refused, a key left out has its value.
+
+mod sheet;
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
+use sonnette_core::address;
+use sonnette_core::catalogue::Catalogue;
+use sonnette_core::message::{LinkTemplate, LinkTemplates, one_line};
+use sonnette_core::model::{DAY, Millis, Role};
+use sonnette_core::permission::Policy;
+use sonnette_core::secret::Secret;
+use url::Url;
+
+use crate::egress::guard::Guard;
+use crate::egress::mailer::{MailSettings, Relay, RelayTls};
+use sheet::Sheet;
+
+/// The default file, with every key and what it is for.
+pub const DEFAULT: &str = include_str!("default.toml");
+
+/// Where the configuration comes from: a file, and what the command line says over it.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    /// The file.
+    pub file: Option<PathBuf>,
+    /// Over `store.data`.
+    pub data: Option<PathBuf>,
+    /// Over `server.listen`.
+    pub listen: Option<SocketAddr>,
+    /// For developers: loopback and private receivers are allowed, and we listen on the loopback only.
+    pub dev: bool,
+}
+
+/// What is meant.
+#[derive(Debug)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The address we are known by.
+    pub public_url: Option<Url>,
+    /// The data directory.
+    pub data: PathBuf,
+    /// Bytes of page cache.
+    pub cache_bytes: usize,
+    /// How long events and deliveries are kept.
+    pub retention: Millis,
+    /// How long excerpts of replies are kept.
+    pub excerpts: Millis,
+    /// The key file.
+    pub key_file: PathBuf,
+    /// Which addresses may be dialled.
+    pub guard: Guard,
+    /// Attempts under way at once.
+    pub in_flight: usize,
+    /// How letters leave.
+    pub mail: MailSettings,
+    /// Links in messages.
+    pub links: LinkTemplates,
+    /// What roles may do.
+    pub policy: Policy,
+    /// Kinds, families, default hooks.
+    pub catalogue: Catalogue,
+    /// Log filter.
+    pub log_level: String,
+    /// One JSON object a line instead of text.
+    pub log_json: bool,
+    /// See [`Sources::dev`].
+    pub dev: bool,
+}
+
+/// Every mistake of a configuration, one a line.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct Mistakes(pub Vec<String>);
+
+/// Reads the configuration.
+///
+/// # Errors
+/// Every mistake, each with its file, line and key.
+pub fn read(sources: &Sources) -> Result<Config, Mistakes> {
+    let (name, text) = match &sources.file {
+        None => ("configuration".to_owned(), String::new()),
+        Some(path) => match std::fs::read_to_string(path) {
+            Ok(text) => (path.display().to_string(), text),
+            Err(error) => return Err(Mistakes(vec![format!("{}: {error}", path.display())])),
+        },
+    };
+    let mut sheet = Sheet::new(&name, &text, DEFAULT)?;
+    let config = meant(&mut sheet, sources);
+    sheet.finish()?;
+    config.ok_or_else(|| Mistakes(vec![format!("{name}: cannot be read")]))
+}
+
+/// `None` only with a mistake noted.
+fn meant(sheet: &mut Sheet<'_>, sources: &Sources) -> Option<Config> {
+    let listen = listen(sheet, sources);
+    let public_url = sheet.text("server.public_url").and_then(|text| {
+        let url = Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some());
+        sheet.expect("server.public_url", url, "an absolute http or https URL")
+    });
+    let data = sources.data.clone().or_else(|| sheet.text("store.data").map(PathBuf::from));
+    let data = sheet.expect("store.data", data, "a path");
+    let cache_mib = sheet.number("store.cache_mib", 4, 65_536);
+    let retention = sheet.number("store.retention_days", 7, 3_650);
+    let excerpts = sheet.number("store.excerpt_days", 0, 3_650);
+    let key_file = sheet.text("store.key_file").map(PathBuf::from);
+    let allow_private = sheet.flag("delivery.allow_private") || sources.dev;
+    let allow = networks(sheet);
+    let in_flight = sheet.number("delivery.in_flight", 1, 65_536);
+    let mail = mail(sheet, public_url.as_ref(), data.as_deref());
+    let links = LinkTemplates {
+        application: link(sheet, "links.application"),
+        deployment: link(sheet, "links.deployment"),
+        owner: link(sheet, "links.owner"),
+    };
+    let roles = sheet.list("access.change_hooks");
+    let change_hooks = roles
+        .iter()
+        .filter_map(|text| sheet.expect("access.change_hooks", Role::parse(text), "ADMIN, MANAGER, DEVELOPER, ACCOUNTING"))
+        .collect();
+    let catalogue = catalogue(sheet);
+    let log_level = sheet.text("log.level").unwrap_or_else(|| "info".to_owned());
+    let log_json = match sheet.text("log.format").as_deref() {
+        Some("json") => true,
+        Some("text") | None => false,
+        Some(_) => sheet.expect("log.format", None, "`text` or `json`").unwrap_or_default(),
+    };
+    let data = data?;
+    Some(Config {
+        listen: listen?,
+        public_url,
+        cache_bytes: usize::try_from(cache_mib?).ok()? << 20,
+        retention: retention? * DAY,
+        excerpts: excerpts? * DAY,
+        key_file: key_file.unwrap_or_else(|| data.join("key")),
+        guard: Guard { allow_private, allow },
+        in_flight: usize::try_from(in_flight?).ok()?,
+        mail: mail?,
+        links,
+        policy: Policy { change_hooks },
+        catalogue: catalogue?,
+        log_level,
+        log_json,
+        dev: sources.dev,
+        data,
+    })
+}
+
+fn listen(sheet: &mut Sheet<'_>, sources: &Sources) -> Option<SocketAddr> {
+    let address = match sources.listen {
+        Some(address) => Some(address),
+        None => sheet.text("server.listen")?.parse::<SocketAddr>().ok(),
+    };
+    let address = sheet.expect("server.listen", address, "an address and a port, such as 127.0.0.1:8787")?;
+    let fits = !sources.dev || address.ip().is_loopback();
+    sheet.expect("server.listen", fits.then_some(address), "a loopback address with --dev")
+}
+
+fn networks(sheet: &mut Sheet<'_>) -> Vec<IpNet> {
+    let texts = sheet.list("delivery.allow");
+    texts
+        .iter()
+        .filter_map(|text| {
+            let net = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+            sheet.expect("delivery.allow", net, "networks such as 10.1.0.0/16")
+        })
+        .collect()
+}
+
+fn link(sheet: &mut Sheet<'_>, key: &str) -> Option<LinkTemplate> {
+    let text = sheet.text(key)?;
+    match LinkTemplate::parse(&text) {
+        Ok(template) => Some(template),
+        Err(error) => sheet.expect(key, None, &error.to_string()),
+    }
+}
+
+fn catalogue(sheet: &mut Sheet<'_>) -> Option<Catalogue> {
+    let path = sheet.text("catalogue.file");
+    let file = match path {
+        None => None,
+        Some(path) => match std::fs::read_to_string(&path) {
+            Ok(text) => Some((path, text)),
+            Err(error) => return sheet.expect("catalogue.file", None, &format!("a file that can be read ({path}: {error})")),
+        },
+    };
+    match Catalogue::with(file.as_ref().map(|(name, text)| (name.as_str(), text.as_str()))) {
+        Ok(catalogue) => Some(catalogue),
+        Err(error) => {
+            sheet.mistake(error.to_string());
+            None
+        }
+    }
+}
+
+fn mail(sheet: &mut Sheet<'_>, public_url: Option<&Url>, data: Option<&Path>) -> Option<MailSettings> {
+    let from = sheet.text("mail.from").unwrap_or_default();
+    let from = sheet.expect("mail.from", sender(&from), "`Name <address>` or an address");
+    let password = sheet.text("mail.password_file").and_then(|path| match std::fs::read_to_string(&path) {
+        Ok(text) => Some(Secret::new(text.trim_end_matches(['\r', '\n']))),
+        Err(error) => sheet.expect("mail.password_file", None, &format!("a file that can be read ({path}: {error})")),
+    });
+    // A relay that is written wrongly must not fall back to the Maildir.
+    let relay = match sheet.text("mail.relay") {
+        None => None,
+        Some(text) => {
+            let form = "smtp://[user@]host[:port], smtps://… or smtp+plain://…; a user goes with a password_file";
+            Some(sheet.expect("mail.relay", relay(&text, password), form)?)
+        }
+    };
+    let (from_name, from_address) = from?;
+    let domain = public_url.and_then(Url::host_str).or(from_address.rsplit_once('@').map(|(_, domain)| domain));
+    let domain = domain.unwrap_or("localhost").to_owned();
+    Some(MailSettings { relay, from_name, from_address, domain, maildir: data?.join("mail") })
+}
+
+/// A name and an address.
+fn sender(text: &str) -> Option<(String, String)> {
+    let (name, address) = match text.trim().strip_suffix('>') {
+        Some(rest) => rest.split_once('<')?,
+        None => ("", text),
+    };
+    Some((one_line(name.trim()), address::check(address.trim()).ok()?))
+}
+
+fn relay(text: &str, password: Option<Secret>) -> Option<Relay> {
+    let url = Url::parse(text).ok()?;
+    let (tls, port) = match url.scheme() {
+        "smtp" => (RelayTls::StartTls, 587),
+        "smtps" => (RelayTls::Tls, 465),
+        "smtp+plain" => (RelayTls::None, 25),
+        _ => return None,
+    };
+    let host = url.host_str().filter(|host| !host.is_empty())?.to_owned();
+    let bare = url.password().is_none() && matches!(url.path(), "" | "/") && url.query().is_none();
+    let login = match (url.username(), password) {
+        ("", _) => None,
+        (user, Some(password)) => Some((user.to_owned(), password)),
+        (_, None) => return None,
+    };
+    bare.then(|| Relay { host, port: url.port().unwrap_or(port), tls, login })
+}
+
+/// Whether letters leave, in words: said at the start and by `doctor`.
+pub fn mail_says(mail: &MailSettings) -> String {
+    match &mail.relay {
+        Some(relay) => format!("sent by {}:{} as {}", relay.host, relay.port, mail.from_address),
+        None => format!("written to {}, not sent: no relay is set (mail.relay)", mail.maildir.display()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &str) -> Result<Config, Mistakes> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sonnette.toml");
+        std::fs::write(&path, text).unwrap();
+        read(&Sources { file: Some(path), ..Sources::default() })
+    }
+
+    #[test]
+    fn the_default_file_says_what_is_meant_without_one() {
+        let (written, silent) = (of(DEFAULT).unwrap(), read(&Sources::default()).unwrap());
+        assert_eq!(format!("{written:?}"), format!("{silent:?}"));
+        assert_eq!(written.listen.to_string(), "127.0.0.1:8787");
+        assert!(written.mail.relay.is_none() && !written.guard.allow_private);
+    }
+
+    #[test]
+    fn every_mistake_is_told_at_once_with_its_line() {
+        let Mistakes(lines) = of("[server]\nlisten = 5\nfoo = 1\n[mial]\nrelay = ''\n[store]\nretention_days = 1\n").unwrap_err();
+        let told = lines.join("\n");
+        for expected in ["sonnette.toml:2: server.listen", ":3: server.foo", ":4: mial", ":7: store.retention_days"] {
+            assert!(told.contains(expected), "{told}");
+        }
+        assert_eq!(lines.len(), 4, "{told}");
+    }
+
+    #[test]
+    fn a_relay_is_a_url_without_a_password() {
+        let config = of("[mail]\nrelay = 'smtp://mail.example.org'\n").unwrap();
+        let relay = config.mail.relay.unwrap();
+        assert_eq!((relay.host.as_str(), relay.port, relay.tls), ("mail.example.org", 587, RelayTls::StartTls));
+        assert!(of("[mail]\nrelay = 'smtp://me@mail.example.org'\n").is_err(), "a user without a password");
+        assert!(of("[mail]\nrelay = 'smtp://me:secret@mail.example.org'\n").is_err());
+        assert!(of("[mail]\nrelay = 'mail.example.org'\n").is_err());
+    }
+
+    #[test]
+    fn developers_listen_on_the_loopback_only_and_may_send_there() {
+        let dev = |listen: &str| read(&Sources { dev: true, listen: Some(listen.parse().unwrap()), ..Sources::default() });
+        assert!(dev("127.0.0.1:0").unwrap().guard.allow_private);
+        assert!(dev("0.0.0.0:8787").is_err());
+    }
+}

@@ -1,0 +1,9 @@
+//! What goes over the wire: shapes only, no store and no clock.
+
+pub mod cloudevents;
+pub mod directory;
+pub mod fields;
+pub mod hooks;
+pub mod posted;
+pub mod problem;
+pub mod seen;

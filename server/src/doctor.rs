@@ -1,0 +1,146 @@
+//! `sonnette doctor`: what the server stands on. Every line says what was looked at, what was seen, and what to do.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::net::ToSocketAddrs;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use serde::Serialize;
+use sonnette_core::ports::Clock;
+
+use crate::cli::DoctorArgs;
+use crate::config::{self, Config};
+use crate::egress::mailer::Mailer;
+use crate::serve::{runtime, sources};
+use crate::world::{SystemClock, SystemLuck};
+use crate::app;
+
+/// Syncs tried.
+const SYNCS: u32 = 50;
+/// Fewer a second than this is a disk that will hold everything up.
+const SLOW_DISK: u32 = 50;
+/// Open files below which many receivers are a problem.
+const FEW_FILES: u64 = 4_096;
+/// 2026-01-01: a clock before it is not set.
+const THIS_PROGRAM: i64 = 1_767_225_600_000;
+
+#[derive(Serialize)]
+struct Finding {
+    what: &'static str,
+    fine: bool,
+    saw: String,
+}
+
+/// Looks at everything.
+///
+/// # Errors
+/// If there is no runtime to look with.
+pub fn run(args: &DoctorArgs) -> Result<ExitCode> {
+    let mut findings = Vec::new();
+    match config::read(&sources(&args.installation)) {
+        Ok(config) => look(&config, &mut findings)?,
+        Err(mistakes) => findings.push(Finding { what: "configuration", fine: false, saw: mistakes.to_string() }),
+    }
+    findings.push(clock());
+    findings.push(open_files());
+    if args.json {
+        println!("{}", serde_json::to_string(&findings)?);
+    } else {
+        for finding in &findings {
+            println!("{} {:<14} {}", if finding.fine { "ok  " } else { "LOOK" }, finding.what, finding.saw);
+        }
+    }
+    let fine = findings.iter().all(|finding| finding.fine);
+    Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn look(config: &Config, findings: &mut Vec<Finding>) -> Result<()> {
+    let runtime = runtime()?;
+    let store = match app::open_store(config, Arc::new(SystemLuck)) {
+        Ok(store) => match runtime.block_on(store.about()) {
+            Ok(about) => Finding { what: "store", fine: true, saw: list(about) },
+            Err(error) => Finding { what: "store", fine: false, saw: error.to_string() },
+        },
+        // A server that runs has it: that is how it should be.
+        Err(error) if is_in_use(&error) => Finding { what: "store", fine: true, saw: "in use by a server that runs".to_owned() },
+        Err(error) => Finding { what: "store", fine: false, saw: format!("{error:#}") },
+    };
+    findings.push(store);
+    findings.push(disk(&config.data));
+    findings.push(names(config));
+    findings.push(mail(config, &runtime));
+    Ok(())
+}
+
+fn is_in_use(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<sonnette_backends::sqlite::OpenError>()
+        .is_some_and(|error| matches!(error, sonnette_backends::sqlite::OpenError::InUse(_)))
+}
+
+fn list(about: impl IntoIterator<Item = (&'static str, String)>) -> String {
+    about.into_iter().map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", ")
+}
+
+/// Whether letters leave.
+fn mail(config: &Config, runtime: &tokio::runtime::Runtime) -> Finding {
+    let says = config::mail_says(&config.mail);
+    let reached = match Mailer::new(config.mail.clone()) {
+        Ok(mailer) => runtime.block_on(mailer.reach()),
+        Err(error) => Err(error.to_string()),
+    };
+    match reached {
+        Ok(()) => Finding { what: "mail", fine: true, saw: says },
+        Err(why) => Finding { what: "mail", fine: false, saw: format!("{says}; {why}") },
+    }
+}
+
+/// Appends and syncs, as the store does for every group of events.
+fn disk(data: &Path) -> Finding {
+    let path = data.join("doctor.tmp");
+    let probe = || -> std::io::Result<u32> {
+        let mut file = OpenOptions::new().create(true).write(true).truncate(true).open(&path)?;
+        let start = Instant::now();
+        for _ in 0..SYNCS {
+            file.write_all(&[0; 1024])?;
+            file.sync_data()?;
+        }
+        let each = start.elapsed().max(Duration::from_micros(1)) / SYNCS;
+        Ok(u32::try_from(Duration::from_secs(1).as_nanos() / each.as_nanos().max(1)).unwrap_or(u32::MAX))
+    };
+    let outcome = probe();
+    // A file that stays behind is in nobody's way.
+    drop(std::fs::remove_file(&path));
+    match outcome {
+        Ok(rate) => Finding { what: "disk", fine: rate >= SLOW_DISK, saw: format!("{rate} syncs a second of 1 KiB each") },
+        Err(error) => Finding { what: "disk", fine: false, saw: format!("{}: {error}", data.display()) },
+    }
+}
+
+/// Whether names are resolved at all: our own, and the relay's.
+fn names(config: &Config) -> Finding {
+    let host = config.mail.relay.as_ref().map_or("localhost", |relay| relay.host.as_str());
+    match (host, 25).to_socket_addrs() {
+        Ok(addresses) => Finding { what: "names", fine: true, saw: format!("{host} has {} addresses", addresses.count()) },
+        Err(error) => Finding { what: "names", fine: false, saw: format!("{host}: {error}") },
+    }
+}
+
+fn clock() -> Finding {
+    let now = SystemClock.now();
+    let shown = jiff::Timestamp::from_millisecond(now).map(|at| at.to_string()).unwrap_or_default();
+    Finding { what: "clock", fine: now > THIS_PROGRAM, saw: format!("{shown}; receivers refuse signatures 5 minutes off") }
+}
+
+fn open_files() -> Finding {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    let soft = line.and_then(|rest| rest.split_whitespace().next()).unwrap_or("unknown");
+    let fine = soft == "unlimited" || soft.parse::<u64>().is_ok_and(|limit| limit >= FEW_FILES);
+    let advice = if fine { "" } else { "; raise it (LimitNOFILE=65536) for many receivers" };
+    Finding { what: "open files", fine, saw: format!("at most {soft}{advice}") }
+}

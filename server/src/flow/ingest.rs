@@ -1,0 +1,155 @@
+//! Accepting: what was posted becomes drafts, and the store numbers, matches and writes them.
+
+use sha2::{Digest, Sha256};
+use sonnette_core::facts;
+use sonnette_core::frame;
+use sonnette_core::ids::{EventId, HookId, OwnerId, ResourceId};
+use sonnette_core::model::{Draft, Ingested, Millis};
+use sonnette_core::ports::StoreError;
+
+use super::Parts;
+use crate::contract::fields::{Fields, text};
+use crate::contract::posted::Posted;
+use crate::contract::problem::{Id, Problem};
+
+/// An event that is on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accepted {
+    /// Since now.
+    New(EventId),
+    /// Since before: the same pair with the same content.
+    Already(EventId),
+}
+
+/// Accepts what was posted; each stands alone, in order.
+///
+/// # Errors
+/// If the store cannot take anything now.
+pub async fn accept(
+    parts: &Parts,
+    posted: Vec<Result<Posted<'_>, Problem>>,
+) -> Result<Vec<Result<Accepted, Problem>>, StoreError> {
+    let now = parts.clock.now();
+    let mut drafts = Vec::with_capacity(posted.len());
+    let mut results: Vec<Option<Problem>> = Vec::with_capacity(posted.len());
+    for one in posted {
+        match one.and_then(|posted| draft(parts, posted, now)) {
+            Ok(draft) => {
+                drafts.push(draft);
+                results.push(None);
+            }
+            Err(problem) => results.push(Some(problem)),
+        }
+    }
+    let owners: Vec<OwnerId> = drafts.iter().map(|draft| draft.owner).collect();
+    let stored = if drafts.is_empty() { Vec::new() } else { parts.store.ingest(drafts, now).await? };
+    let mut stored = stored.into_iter().zip(owners);
+    let outcome = |problem: Option<Problem>| match (problem, stored.len()) {
+        (Some(problem), _) => Err(problem),
+        (None, _) => match stored.next() {
+            Some((ingested, owner)) => said(ingested, owner),
+            None => Err(Problem::new(Id::Unavailable, "the store gave no answer")),
+        },
+    };
+    Ok(results.into_iter().map(outcome).collect())
+}
+
+fn said(ingested: Ingested, owner: OwnerId) -> Result<Accepted, Problem> {
+    match ingested {
+        Ingested::Accepted(id) => Ok(Accepted::New(id)),
+        Ingested::Already(id) => Ok(Accepted::Already(id)),
+        Ingested::Conflict(id) => {
+            Err(Problem::of(Id::Conflict, "id", format!("this source and id were accepted as {id}, with other content")))
+        }
+        Ingested::UnknownOwner => {
+            Err(Problem::of(Id::UnknownOwner, "ownerId", format!("{owner} is not in the directory")))
+        }
+        Ingested::ForeignResource(id) => {
+            Err(Problem::of(Id::ForeignResource, "data", format!("{id} does not belong to {owner}")))
+        }
+        Ingested::Contradiction(why) => Err(Problem::of(Id::Contradiction, "data", why)),
+    }
+}
+
+/// Looks up what was posted and builds its frame.
+fn draft(parts: &Parts, posted: Posted<'_>, now: Millis) -> Result<Draft, Problem> {
+    let found = parts.catalogue.find(&posted.kind).filter(|(_, kind)| !kind.private);
+    let Some((number, kind)) = found else {
+        let name: String = posted.kind.chars().take(60).collect();
+        return Err(Problem::of(Id::UnknownKind, "event", format!("`{name}` is not a kind of the catalogue")));
+    };
+    let data = posted.data.as_deref();
+    let fields = data.map(Fields::read).transpose().map_err(|error| Problem::invalid("data", error))?;
+    let named = fields.as_ref().map(resource).transpose()?.flatten();
+    let resource = match (named, posted.subject.clone()) {
+        (Some(named), Some(subject)) if named != subject => {
+            return Err(Problem::invalid("subject", format!("`data` names {named}")));
+        }
+        (named, subject) => named.or(subject),
+    };
+    let facts = match kind.learns {
+        None => Vec::new(),
+        Some(_) => {
+            let map = data.map(serde_json::from_str).transpose().map_err(|error| Problem::invalid("data", error.to_string()))?;
+            let mut born = |owner| facts::default_hooks(&parts.catalogue, owner, now, &mut || parts.luck.id());
+            facts::of(kind, posted.owner, posted.author, resource.as_ref(), map.as_ref(), &mut born)
+                .map_err(|error| Problem::of(Id::Invalid, format!("data.{}", error.field), error.rule))?
+        }
+    };
+    let about_hook = fields
+        .as_ref()
+        .filter(|_| kind.tells_admins)
+        .and_then(|fields| text(fields.get("hookId")?)?.parse::<HookId>().ok());
+    let (key, content) = match &posted.key {
+        None => (None, None),
+        Some((source, id)) => (Some(digest(&[source, id])), Some(content(&posted, data))),
+    };
+    Ok(Draft {
+        owner: posted.owner,
+        kind: number,
+        author: posted.author,
+        frame: frame::build(&kind.name, posted.date.unwrap_or(now), posted.owner, posted.author, data),
+        resource,
+        about_hook,
+        key,
+        content,
+        facts,
+    })
+}
+
+/// The resource `data` names: `addonId`, else `appId`, else an `id` that is one by its looks.
+fn resource(fields: &Fields<'_>) -> Result<Option<ResourceId>, Problem> {
+    for name in ["addonId", "appId", "id"] {
+        let Some(value) = fields.get(name) else { continue };
+        let Some(id) = text(value) else {
+            if name == "id" {
+                continue;
+            }
+            return Err(Problem::invalid(format!("data.{name}"), "it is a text"));
+        };
+        if name == "id" && !id.starts_with("app_") && !id.starts_with("addon_") {
+            continue;
+        }
+        return id.parse().map(Some).map_err(|error| Problem::invalid(format!("data.{name}"), format!("{error}")));
+    }
+    Ok(None)
+}
+
+/// What must be equal for a repeat to be the same event. An absent date counts as absent.
+fn content(posted: &Posted<'_>, data: Option<&str>) -> [u8; 16] {
+    let date = posted.date.map(|date| date.to_string()).unwrap_or_default();
+    let author = posted.author.map(|author| author.to_string()).unwrap_or_default();
+    digest(&[&posted.kind, &posted.owner.to_string(), &author, &date, data.unwrap_or_default()])
+}
+
+/// A digest no two lists of texts share: each is preceded by its length.
+fn digest(texts: &[&str]) -> [u8; 16] {
+    let mut hash = Sha256::new();
+    for text in texts {
+        hash.update(text.len().to_le_bytes());
+        hash.update(text.as_bytes());
+    }
+    let mut short = [0; 16];
+    short.copy_from_slice(&hash.finalize()[..16]);
+    short
+}

@@ -1,0 +1,228 @@
+//! One attempt: render, send, judge, record. No transaction is open while we talk to a stranger.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
+use sonnette_core::backoff::{self, Failure};
+use sonnette_core::formats::{self, Outcome, Render, Rendering};
+use sonnette_core::ids::DeliveryId;
+use sonnette_core::model::{
+    Attempt, Cancelled, Dead, Destination, Hook, MINUTE, Millis, Recipient, SECOND, SigningSecrets, State, Way,
+};
+use sonnette_core::ports::{Outgoing, Posted, Recorded, Reply, SendError, StoreError, Ticket, Verdict, Work};
+use sonnette_core::{mail, message, signing};
+
+use super::Parts;
+
+/// Nobody starts what they could not finish in time: a letter takes 60 s at most, and its record a moment.
+const NEEDED: Millis = 2 * MINUTE;
+/// The beginning of a failed reply that is kept.
+const EXCERPT: usize = 1024;
+/// Waits between tries to write down what is done already.
+const RECORD_AGAIN: [Duration; 4] =
+    [Duration::from_millis(100), Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(15)];
+
+/// What came of talking to the receiver.
+struct Said {
+    status: Option<u16>,
+    note: Option<String>,
+    excerpt: Option<String>,
+    outcome: Outcome,
+}
+
+/// Makes one attempt, or resolves a letter, and gives the ticket back whatever happens.
+pub async fn deliver(parts: &Parts, work: Work) {
+    let ticket = work.ticket;
+    if parts.clock.now() > ticket.good_until - NEEDED {
+        return parts.store.release(ticket);
+    }
+    let outcome = if work.unresolved { resolve(parts, ticket).await } else { attempt(parts, &work).await };
+    match outcome {
+        Ok(Recorded::Done) => {}
+        Ok(Recorded::Stale) => tracing::debug!(delivery = %ticket.delivery, "somebody else recorded this attempt"),
+        // The ticket lapses, and the delivery is tried again: a repeat, never a loss.
+        Err(error) => tracing::error!(delivery = %ticket.delivery, %error, "an attempt could not be written down"),
+    }
+}
+
+async fn resolve(parts: &Parts, ticket: Ticket) -> Result<Recorded, StoreError> {
+    insist(|| parts.store.resolve(ticket, parts.clock.now())).await
+}
+
+async fn attempt(parts: &Parts, work: &Work) -> Result<Recorded, StoreError> {
+    let at = parts.clock.now();
+    let said = match &work.recipient {
+        Some(recipient) if !parts.store.still_meant(work.ticket.delivery).await? => {
+            let note = format!("not sent: {} is no longer meant", recipient.address);
+            return record(parts, work, at, Err(note)).await;
+        }
+        Some(recipient) => letter(parts, work, recipient).await?,
+        None => post(parts, work).await?,
+    };
+    record(parts, work, at, Ok(said)).await
+}
+
+async fn record(parts: &Parts, work: &Work, at: Millis, said: Result<Said, String>) -> Result<Recorded, StoreError> {
+    let now = parts.clock.now();
+    let ticket = work.ticket;
+    let (said, verdict) = match said {
+        Err(note) => (
+            Said { status: None, note: Some(note), excerpt: None, outcome: Outcome::Refused },
+            Verdict::End(State::Cancelled(Cancelled::RecipientLeft)),
+        ),
+        Ok(said) => {
+            let verdict = verdict(parts, work, &said, now);
+            (said, verdict)
+        }
+    };
+    let attempt = Attempt {
+        number: ticket.attempt,
+        at,
+        took: u32::try_from(now - at).unwrap_or(u32::MAX),
+        status: said.status,
+        note: said.note,
+        excerpt: said.excerpt,
+        succeeded: said.outcome == Outcome::Delivered,
+    };
+    insist(|| parts.store.record(ticket, attempt.clone(), verdict)).await
+}
+
+/// What a receiver's answer means for the delivery: pure but for the luck of the jitter.
+fn verdict(parts: &Parts, work: &Work, said: &Said, now: Millis) -> Verdict {
+    let not_before = match said.outcome {
+        Outcome::Delivered => return Verdict::End(State::Delivered),
+        Outcome::Refused => return Verdict::End(State::Dead(Dead::Refused)),
+        Outcome::Gone => return Verdict::End(State::Dead(Dead::Gone)),
+        Outcome::Again { not_before } => not_before,
+    };
+    let own: Option<Vec<Millis>> = work
+        .hook
+        .as_ref()
+        .and_then(|loaded| loaded.hook.schedule.as_ref())
+        .map(|steps| steps.iter().map(|seconds| Millis::from(*seconds) * SECOND).collect());
+    let usual = if work.recipient.is_some() { backoff::MAIL_STEPS } else { backoff::POST_STEPS };
+    let failure = Failure {
+        attempts: work.ticket.attempt,
+        accepted: work.event.id.at(),
+        now,
+        not_before,
+        luck: parts.luck.fraction(),
+    };
+    match backoff::after(failure, own.as_deref().unwrap_or(usual)) {
+        Some(due) => Verdict::Again(due),
+        None => Verdict::End(State::Dead(Dead::Exhausted)),
+    }
+}
+
+// ------------------------------------------------------------------------------------------------------- posts
+
+async fn post(parts: &Parts, work: &Work) -> Result<Said, StoreError> {
+    let found = work.hook.as_ref().and_then(|loaded| {
+        let Way::Webhook { destinations } = &loaded.hook.way else { return None };
+        destinations.iter().find(|destination| destination.id == work.destination).zip(loaded.secrets.as_ref())
+    });
+    let Some((destination, secrets)) = found else {
+        return Ok(never("its destination is not on the hook"));
+    };
+    let Some(format) = formats::find(&destination.format) else {
+        return Ok(never("its format is not known to this version"));
+    };
+    let mut request = render(parts, work, destination, format).await?;
+    if format.signed {
+        sign(&mut request, secrets, work.ticket.delivery, parts.clock.now());
+    }
+    Ok(match parts.egress.post(request).await {
+        Ok(reply) => judged(&reply, (format.classify)(&reply, parts.clock.now())),
+        Err(error) => lost(&error),
+    })
+}
+
+async fn render(
+    parts: &Parts,
+    work: &Work,
+    destination: &Destination,
+    format: &formats::Format,
+) -> Result<Outgoing, StoreError> {
+    let rendering = Rendering { url: &destination.url, event: &work.event, delivery: work.ticket.delivery };
+    Ok(match format.render {
+        Render::Frame(render) => render(&rendering),
+        Render::Message(render) => render(&rendering, &say(parts, work).await?.0),
+    })
+}
+
+/// What the event says to people, and the owner's name.
+async fn say(parts: &Parts, work: &Work) -> Result<(message::Message, Option<String>), StoreError> {
+    let event = &work.event;
+    let names = parts.store.names(event.owner, event.resource.clone(), message::author(event)).await?;
+    let message = message::of(&parts.catalogue, event, &names, &parts.links);
+    Ok((message, names.owner))
+}
+
+/// Standard Webhooks headers; the timestamp is this attempt's.
+fn sign(request: &mut Outgoing, secrets: &SigningSecrets, delivery: DeliveryId, now: Millis) {
+    let id = delivery.to_string();
+    let previous = secrets.previous.as_ref().filter(|(_, until)| *until > now).map(|(secret, _)| secret);
+    let signature = signing::sign([&secrets.current].into_iter().chain(previous), &id, now, &request.body);
+    for (name, value) in
+        [("webhook-id", id), ("webhook-timestamp", signing::timestamp(now)), ("webhook-signature", signature)]
+    {
+        // Base 64, digits and our own ids: always a header value.
+        if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(value)) {
+            request.headers.push((HeaderName::from_static(name), value));
+        }
+    }
+}
+
+fn judged(reply: &Reply, outcome: Outcome) -> Said {
+    let excerpt = (outcome != Outcome::Delivered && !reply.body.is_empty())
+        .then(|| String::from_utf8_lossy(&reply.body[..reply.body.len().min(EXCERPT)]).into_owned());
+    Said { status: Some(reply.status), note: None, excerpt, outcome }
+}
+
+fn lost(error: &SendError) -> Said {
+    Said { status: None, note: Some(error.to_string()), excerpt: None, outcome: Outcome::Again { not_before: None } }
+}
+
+fn never(why: &str) -> Said {
+    Said { status: None, note: Some(why.to_owned()), excerpt: None, outcome: Outcome::Refused }
+}
+
+// ----------------------------------------------------------------------------------------------------- letters
+
+async fn letter(parts: &Parts, work: &Work, recipient: &Recipient) -> Result<Said, StoreError> {
+    let (message, owner) = say(parts, work).await?;
+    let hook: Option<&Hook> = work.hook.as_ref().map(|loaded| &loaded.hook);
+    let letter = mail::letter(&parts.house, &message, work.ticket.delivery, recipient, hook, owner.as_deref());
+    Ok(match parts.egress.mail(letter).await {
+        Posted::Accepted(words) => {
+            Said { status: Some(250), note: Some(words), excerpt: None, outcome: Outcome::Delivered }
+        }
+        Posted::Written(path) => Said {
+            status: None,
+            note: Some(format!("written to {path}, not sent: no relay is set")),
+            excerpt: None,
+            outcome: Outcome::Delivered,
+        },
+        Posted::Again(status, words) => {
+            Said { status, note: Some(words), excerpt: None, outcome: Outcome::Again { not_before: None } }
+        }
+        Posted::Refused(status, words) => Said { status, note: Some(words), excerpt: None, outcome: Outcome::Refused },
+    })
+}
+
+/// Writes down what is done, again if the store cannot now: while it cannot, this place in the window stays taken,
+/// and so nothing new is sent that could not be written down either.
+async fn insist<F, T>(mut write: impl FnMut() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    for wait in RECORD_AGAIN {
+        match write().await {
+            Err(StoreError::Unavailable(why)) => tracing::warn!(why, "waiting to write down an attempt"),
+            outcome => return outcome,
+        }
+        tokio::time::sleep(wait).await;
+    }
+    write().await
+}

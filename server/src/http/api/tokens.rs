@@ -1,0 +1,94 @@
+//! Operator tokens and people's pairs.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use http::StatusCode;
+use serde_json::json;
+use sonnette_core::ids::{TokenId, UserId};
+use sonnette_core::message::one_line;
+use sonnette_core::model::Caller;
+use sonnette_core::permission::Action;
+use sonnette_core::ports::NewToken;
+use sonnette_core::secret::Secret;
+
+use super::super::asked::Place;
+use super::super::access::{Asker, alphanumeric, operator_token};
+use super::super::{Answer, At, Site};
+use super::id;
+use crate::contract::directory::{GivenToken, ShownToken, token};
+use crate::contract::problem::{Id, Problem};
+use crate::contract::seen::Listed;
+
+/// Characters of a pair's halves: 142 and 238 bits.
+const PUBLIC: usize = 24;
+const SECRET: usize = 40;
+
+impl Site {
+    /// Whose tokens the caller may handle: `None` means everybody's.
+    async fn tokens_of(&self, caller: &Caller) -> Answer<Option<UserId>> {
+        match caller {
+            Caller::Person { user, operator: false } => Ok(Some(*user)),
+            _ => self.allow(caller, Action::ManageDirectory).await.map(|()| None),
+        }
+    }
+}
+
+/// `GET /tokens`
+pub(super) async fn list(State(site): At, asker: Asker) -> Answer<Json<Listed<ShownToken>>> {
+    let whose = site.tokens_of(&asker.0).await?;
+    let found = site.parts.store.tokens(whose).await?;
+    Ok(Json(Listed::whole(found.into_iter().map(token).collect())))
+}
+
+/// `POST /tokens`
+pub(super) async fn add(State(site): At, asker: Asker, body: Body) -> Answer<(StatusCode, Json<serde_json::Value>)> {
+    let given: GivenToken = site.bodies.shape(body).await?;
+    let name = one_line(given.name.trim());
+    if name.is_empty() || name.len() > 100 {
+        return Err(Problem::invalid("name", "a name has 1 to 100 bytes"));
+    }
+    let (store, luck) = (&site.parts.store, site.parts.luck.as_ref());
+    let (new, now) = (TokenId(luck.id()), site.parts.clock.now());
+    let whose = site.tokens_of(&asker.0).await?;
+    if given.operator {
+        if whose.is_some() {
+            return Err(Problem::new(Id::Forbidden, "only operators make operator tokens"));
+        }
+        if given.user.is_some() {
+            return Err(Problem::invalid("user", "an operator token stands for nobody"));
+        }
+        let (text, digest) = operator_token(luck);
+        store.add_token(new, name, NewToken::Operator(digest), now).await?;
+        return Ok((StatusCode::CREATED, Json(json!({"id": new.to_string(), "token": text.expose()}))));
+    }
+    let named = given.user.map(|user| user.parse().map_err(|error| Problem::invalid("user", format!("{error}"))));
+    let user = match (named.transpose()?, whose) {
+        (Some(user), Some(own)) if user != own => {
+            return Err(Problem::new(Id::Forbidden, "people make pairs for themselves only"));
+        }
+        (Some(user), _) | (None, Some(user)) => user,
+        (None, None) => return Err(Problem::invalid("user", "say whose pair it is, or `operator`")),
+    };
+    let (public, secret) = (alphanumeric(luck, PUBLIC), Secret::new(alphanumeric(luck, SECRET)));
+    let pair = NewToken::Pair { user, public: public.clone(), secret: secret.clone() };
+    if !store.add_token(new, name, pair, now).await? {
+        return Err(Problem::of(Id::Invalid, "user", format!("there is no {user}")));
+    }
+    let shown = json!({"id": new.to_string(), "user": user.to_string(), "token": public, "secret": secret.expose()});
+    Ok((StatusCode::CREATED, Json(shown)))
+}
+
+/// `DELETE /tokens/{token}`
+pub(super) async fn revoke(State(site): At, asker: Asker, Place(token): Place<String>) -> Answer<StatusCode> {
+    let token: TokenId = id(&token)?;
+    if let Some(user) = site.tokens_of(&asker.0).await? {
+        let own = site.parts.store.tokens(Some(user)).await?;
+        if !own.iter().any(|one| one.id == token) {
+            return Err(Problem::not_found("token"));
+        }
+    }
+    let revoked = site.parts.store.revoke_token(token).await?;
+    site.known.forget();
+    if revoked { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::not_found("token")) }
+}

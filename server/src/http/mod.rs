@@ -1,0 +1,81 @@
+//! The door: our own API under `/api/v1`, and `/healthz`.
+
+mod access;
+mod api;
+mod asked;
+mod body;
+pub mod listen;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use sonnette_core::permission::Policy;
+use tokio::sync::Notify;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::contract::problem::{Id, Problem};
+use crate::egress::guard::Guard;
+use crate::flow::Parts;
+
+pub use access::operator_token;
+
+/// How long `/healthz` waits for the store.
+const PING: Duration = Duration::from_secs(5);
+
+/// What handlers need.
+pub struct Site {
+    /// Store, clock, chance, catalogue.
+    pub parts: Parts,
+    /// Which addresses hooks may name.
+    pub guard: Guard,
+    /// What roles may do.
+    pub policy: Policy,
+    /// Tells the house that a hook changed.
+    pub hooks_changed: Arc<Notify>,
+    known: access::Known,
+    bodies: body::Budget,
+}
+
+impl Site {
+    /// A site with nobody known yet.
+    pub fn new(parts: Parts, guard: Guard, policy: Policy, hooks_changed: Arc<Notify>) -> Self {
+        Self { parts, guard, policy, hooks_changed, known: access::Known::default(), bodies: body::Budget::default() }
+    }
+}
+
+/// State of every handler.
+type At = axum::extract::State<Arc<Site>>;
+/// What a handler answers.
+type Answer<T> = Result<T, Problem>;
+
+/// Every route.
+pub fn router(site: Arc<Site>) -> Router {
+    Router::new()
+        .nest("/api/v1", api::routes())
+        .route("/healthz", get(healthz))
+        .fallback(|| async { Problem::new(Id::NotFound, "there is nothing at this path") })
+        .method_not_allowed_fallback(|| async { Problem::new(Id::MethodNotAllowed, "this path knows other methods") })
+        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
+            // A defect of ours; what was accepted is in the store, and the next request starts anew.
+            tracing::error!("a handler panicked");
+            axum::response::IntoResponse::into_response(Problem::new(Id::Unavailable, "this request met a defect"))
+        }))
+        .with_state(site)
+}
+
+async fn healthz(axum::extract::State(site): At) -> Answer<&'static str> {
+    match tokio::time::timeout(PING, site.parts.store.ping()).await {
+        Ok(Ok(())) => Ok("ok\n"),
+        Ok(Err(error)) => Err(error.into()),
+        Err(_) => Err(Problem::new(Id::Unavailable, "the store does not answer")),
+    }
+}
+
+impl From<sonnette_core::ports::StoreError> for Problem {
+    fn from(error: sonnette_core::ports::StoreError) -> Self {
+        tracing::error!(%error, "the store could not serve a request");
+        Self::new(Id::Unavailable, "the store cannot do it now; nothing accepted before is lost")
+    }
+}
