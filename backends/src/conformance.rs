@@ -19,7 +19,8 @@ use sonnette_core::ids::{
     DeliveryId, DestinationId, EventId, HookId, OrganisationId, OwnerId, ResourceId, UserId,
 };
 use sonnette_core::model::{
-    Attempt, Delivery, Destination, Draft, Fact, Hook, HookState, HookView, Ingested, Millis, Role, State, Target, Way,
+    Attempt, Delivery, Destination, Draft, Fact, Hook, HookState, HookView, Ingested, Millis, Role, State,
+    Target, Way,
 };
 use sonnette_core::ports::{Changed, DeliveryFilter, Page, Recorded, Store, Turn, Verdict, Work};
 use sonnette_core::secret::Secret;
@@ -205,7 +206,8 @@ impl World {
     pub async fn new(harness: Box<dyn Harness>) -> Self {
         let (store, catalogue) = (harness.open(), harness.catalogue());
         let world = Self { harness, store: Some(store), catalogue, now: BEGIN, ids: 0 };
-        let owned = |id, real_id, owner| Fact::Resource { id, real_id, owner, name: Some("Thing".to_owned()) };
+        let owned =
+            |id, real_id, owner| Fact::Resource { id, real_id, owner, name: Some("Thing".to_owned()) };
         world
             .learn(vec![
                 born(ANN),
@@ -277,7 +279,8 @@ impl World {
     }
 
     async fn add(&self, hook: &Hook) {
-        let secret = matches!(hook.way, Way::Webhook { .. }).then(|| Secret::new("whsec_first-hidden-secret"));
+        let secret =
+            matches!(hook.way, Way::Webhook { .. }).then(|| Secret::new("whsec_first-hidden-secret"));
         assert_eq!(self.store().add_hook(hook.clone(), secret).await.expect("added"), Changed::Done);
     }
 
@@ -367,7 +370,8 @@ impl World {
     /// Leases and resolves until only letters with a recipient are due; gives them.
     async fn letters(&self) -> Vec<Work> {
         loop {
-            let (open, ready): (Vec<_>, Vec<_>) = self.lease().await.into_iter().partition(|work| work.unresolved);
+            let (open, ready): (Vec<_>, Vec<_>) =
+                self.lease().await.into_iter().partition(|work| work.unresolved);
             for work in &open {
                 self.resolve(work).await;
             }
@@ -395,9 +399,13 @@ impl World {
 
     /// Every delivery of a filter, newest first, read in small pages.
     async fn all(&self, filter: &DeliveryFilter) -> Vec<Delivery> {
+        self.pages(filter, 3).await
+    }
+
+    async fn pages(&self, filter: &DeliveryFilter, limit: usize) -> Vec<Delivery> {
         let mut found: Vec<Delivery> = Vec::new();
         loop {
-            let page = Page { after: found.last().map(|last| last.id), limit: 3 };
+            let page = Page { after: found.last().map(|last| last.id), limit };
             let more = self.store().deliveries(filter.clone(), page).await.expect("listed");
             if more.is_empty() {
                 return found;
@@ -408,7 +416,7 @@ impl World {
 
     /// Every delivery of the organisation.
     async fn of_owner(&self) -> Vec<Delivery> {
-        self.all(&DeliveryFilter { owner: Some(OWNER), ..DeliveryFilter::default() }).await
+        self.pages(&DeliveryFilter { owner: Some(OWNER), ..DeliveryFilter::default() }, 500).await
     }
 
     async fn states(&self, filter: &DeliveryFilter) -> Vec<State> {

@@ -104,9 +104,9 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether every accepted event arrived and nothing else did.
+    /// Whether events were accepted, every one of them arrived, and nothing else did.
     pub fn holds(&self) -> bool {
-        self.balance.holds()
+        self.balance.holds() && self.balance.accepted > 0
     }
 }
 
@@ -160,7 +160,7 @@ async fn run_async(options: Options) -> anyhow::Result<Report> {
 
 async fn kill_and_count(options: &Options, data: PathBuf) -> anyhow::Result<Report> {
     let mut moments = StdRng::seed_from_u64(options.seed);
-    let tail = Bytes::from(Payload::new(options.size, false)?.frame_tail());
+    let tail = Bytes::from(Payload::new(options.size, true)?.frame_tail());
     let receiver = Receiver::start(Watch::Record(tail), Script::default())?;
     let program = Program { binary: options.binary.clone(), config: None };
     let mut server = Some(program.start(&data)?.ready().await?);

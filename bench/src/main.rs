@@ -130,7 +130,7 @@ enum Run {
     },
     /// Kill the server again and again under load, and account for every accepted event
     Ledger {
-        #[arg(long, default_value_t = 20)]
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
         kills: u32,
         /// What the moments of the kills are drawn from; by chance if left out
         #[arg(long)]
@@ -204,7 +204,7 @@ async fn rows(common: &Common, run: Run) -> anyhow::Result<Vec<Row>> {
     let ground = Ground { program, root: common.root.clone() };
     let times = usize::from(common.runs);
     let seconds = Duration::from_secs;
-    let mut kinds: Vec<Vec<Row>> = vec![Vec::new(), Vec::new()];
+    let mut kinds: Vec<Vec<Row>> = vec![Vec::new(), Vec::new(), Vec::new()];
     match run {
         Run::Intake { connections, batch, client_ids, preload, seconds: time } => {
             let time = seconds(time);
@@ -233,7 +233,8 @@ async fn rows(common: &Common, run: Run) -> anyhow::Result<Vec<Row>> {
                     Run::Memory { events, rest } => {
                         let options = memory::Options { events, rest: seconds(rest) };
                         kinds[0].push(memory::idle(&ground, options).await?);
-                        kinds[1].push(memory::pending(&ground, options).await?);
+                        kinds[1].push(memory::refused(&ground, options).await?);
+                        kinds[2].push(memory::hanging(&ground, options).await?);
                     }
                     Run::Hooks { owners, hooks_each, rate, connections, seconds: time } => {
                         ensure!(owners > 0 && hooks_each > 0, "--owners and --hooks-each must be at least 1");

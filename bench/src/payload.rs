@@ -55,9 +55,11 @@ impl Payload {
         let start = bytes.len();
         let end = br#""}}"#;
         ensure!(size > start + end.len(), "an event needs more than {} bytes", start + end.len());
-        // Always the same letters, but no run of one letter that some layer could make short work of.
+        // Always the same letters, counted from the end: a shorter body ends as a longer one does. And no run of one
+        // letter that some layer could make short work of.
         let mut letters = SmallRng::seed_from_u64(1);
-        bytes.extend((start..size - end.len()).map(|_| b"0123456789abcdef"[letters.random_range(0..16)]));
+        let backwards = (start..size - end.len()).map(|_| b"0123456789abcdef"[letters.random_range(0..16)]);
+        bytes.extend(backwards.collect::<Vec<_>>().iter().rev());
         let tail = start..bytes.len();
         bytes.extend_from_slice(end);
         Ok(Self { bytes, owner, id, time, number, tail })
@@ -80,7 +82,8 @@ impl Payload {
         self.id.is_some()
     }
 
-    /// How the frame of such an event ends: `data` is its last key, and a text.
+    /// How the frame of such an event ends: `data` is its last key, and a text. The frame of an event of the same size
+    /// without an id, whose filling is longer, ends so too.
     pub fn frame_tail(&self) -> Vec<u8> {
         let mut tail = self.bytes[self.tail.clone()].to_vec();
         tail.extend_from_slice(br#"\"}"}"#);
@@ -177,6 +180,13 @@ mod tests {
         assert_eq!(marks(frame.as_bytes()).unwrap().number, MAX_NUMBER);
         assert_eq!(event_id(frame.as_bytes()), Some("evt_01"));
         assert!(frame.as_bytes().ends_with(&tail));
+    }
+
+    #[test]
+    fn an_event_with_an_id_ends_as_one_without() {
+        let (with, without) = (Payload::new(1024, true).unwrap(), Payload::new(1024, false).unwrap());
+        assert!(without.frame_tail().ends_with(&with.frame_tail()));
+        assert!(with.frame_tail().len() > 500);
     }
 
     #[test]

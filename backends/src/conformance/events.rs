@@ -7,8 +7,8 @@ use sonnette_core::model::{DAY, Draft, Fact, HookState, Ingested, SECOND, State,
 use sonnette_core::ports::{Page, Turn};
 
 use super::{
-    ADDON, ANN, APPLICATION, FOREIGN, ORGANISATION, OWNER, World, addon, application, born, everybody, of_event, of_hook,
-    real_id, user,
+    ADDON, ANN, APPLICATION, FOREIGN, ORGANISATION, OWNER, World, addon, application, born, everybody,
+    of_event, of_hook, real_id, user,
 };
 
 fn keyed(mut draft: Draft, key: u64, content: u8) -> Draft {
@@ -53,7 +53,10 @@ pub async fn a_frame_is_kept_byte_for_byte_with_its_id(world: World) {
     sonnette_core::frame::stamp(&mut expected, id);
     let event = world.store().event(id).await.expect("read").expect("there");
     assert_eq!(event.frame.as_ref(), expected);
-    assert_eq!((event.owner, event.kind.as_str(), event.resource), (OWNER, "GIT_PUSH", Some(application(APPLICATION))));
+    assert_eq!(
+        (event.owner, event.kind.as_str(), event.resource),
+        (OWNER, "GIT_PUSH", Some(application(APPLICATION)))
+    );
 }
 
 /// See the name.
@@ -67,7 +70,8 @@ pub async fn a_repeat_is_recognised_and_another_content_is_a_conflict(mut world:
 
 /// See the name.
 pub async fn a_repeat_inside_one_batch_is_recognised(world: World) {
-    let drafts = [(1, 1), (1, 1), (1, 2), (2, 1)].map(|(key, content)| keyed(world.draft("GIT_PUSH"), key, content));
+    let drafts =
+        [(1, 1), (1, 1), (1, 2), (2, 1)].map(|(key, content)| keyed(world.draft("GIT_PUSH"), key, content));
     let outcome = world.ingest(drafts.into()).await;
     let (Ingested::Accepted(first), Ingested::Accepted(other)) = (&outcome[0], &outcome[3]) else {
         panic!("{outcome:?}")
@@ -95,7 +99,8 @@ pub async fn a_repeat_is_recognised_after_a_restart_and_after_very_many_keys(mut
             assert_eq!(world.ingest(vec![repeat]).await, vec![Ingested::Already(*id)]);
         }
         // Between the rounds more come in, so that whatever moves keys about goes on.
-        let more = (0..batch).map(|k| keyed(world.draft("GIT_PUSH"), 1_000_000 + round * batch + k, 1)).collect();
+        let more =
+            (0..batch).map(|k| keyed(world.draft("GIT_PUSH"), 1_000_000 + round * batch + k, 1)).collect();
         world.ingest(more).await;
     }
 }
@@ -145,7 +150,8 @@ pub async fn an_event_owes_what_its_owners_hooks_say(mut world: World) {
     let success = world.accept(draft).await;
     let owed: Vec<_> = world.all(&of_event(success)).await.iter().rev().map(|d| d.hook).collect();
     assert_eq!(owed, [Some(two.id), Some(two.id), Some(deployments.id), Some(scoped.id)]);
-    let ways: Vec<_> = world.all(&of_event(push)).await.into_iter().rev().map(|d| (d.format, d.state)).collect();
+    let ways: Vec<_> =
+        world.all(&of_event(push)).await.into_iter().rev().map(|d| (d.format, d.state)).collect();
     assert_eq!(ways[0], ("raw".to_owned(), State::Pending));
     assert_eq!(ways[2], ("email".to_owned(), State::Pending));
 }
@@ -157,7 +163,10 @@ pub async fn an_event_about_somebody_elses_resource_is_refused(world: World) {
     assert_eq!(world.ingest(vec![draft]).await, vec![Ingested::ForeignResource(application(FOREIGN))]);
     let mut unknown = world.draft("GIT_PUSH");
     unknown.resource = Some(application(99));
-    assert!(matches!(world.ingest(vec![unknown]).await[0], Ingested::Accepted(_)), "the directory may lag behind");
+    assert!(
+        matches!(world.ingest(vec![unknown]).await[0], Ingested::Accepted(_)),
+        "the directory may lag behind"
+    );
 }
 
 /// See the name.
@@ -185,7 +194,9 @@ fn creation(world: &mut World, n: u8) -> Draft {
     hook.owner = owner;
     let mut draft = world.draft("ACCOUNT_CREATION");
     draft.owner = owner;
-    let Fact::User { id, name, email, lang, operator, .. } = born(n) else { unreachable!("`born` tells of a user") };
+    let Fact::User { id, name, email, lang, operator, .. } = born(n) else {
+        unreachable!("`born` tells of a user")
+    };
     draft.facts = vec![Fact::User { id, name, email, lang, operator, hooks: vec![hook] }];
     draft
 }
@@ -198,7 +209,11 @@ pub async fn a_creation_creates_its_owner_with_its_default_hooks(mut world: Worl
     let event = world.accept(draft).await;
     let hooks = world.store().hooks(owner).await.expect("listed");
     assert_eq!(hooks.len(), 1);
-    assert_eq!(world.all(&of_event(event)).await[0].hook, Some(hooks[0].hook.id), "matched with the hooks it brought");
+    assert_eq!(
+        world.all(&of_event(event)).await[0].hook,
+        Some(hooks[0].hook.id),
+        "matched with the hooks it brought"
+    );
     assert!(world.store().user(user(50)).await.expect("read").is_some());
     world.accept(repeat).await;
     assert_eq!(world.store().hooks(owner).await.expect("listed").len(), 1, "born once");
@@ -215,7 +230,11 @@ pub async fn a_refused_event_makes_nothing_known(mut world: World) {
     plain.owner = owner;
     // Owed, and then undone: an end that cannot be so comes after matching.
     let mut contradicted = world.draft("ORGANISATION_USER_ADDITION");
-    contradicted.facts = vec![Fact::Member { organisation: ORGANISATION, user: user(66), role: sonnette_core::model::Role::Admin }];
+    contradicted.facts = vec![Fact::Member {
+        organisation: ORGANISATION,
+        user: user(66),
+        role: sonnette_core::model::Role::Admin,
+    }];
     let outcome = world.ingest(vec![refused, plain.clone(), contradicted]).await;
     assert_eq!(outcome[0], Ingested::ForeignResource(application(FOREIGN)));
     assert_eq!(outcome[1], Ingested::UnknownOwner, "not even in the same batch");
@@ -291,5 +310,7 @@ pub async fn a_default_hook_that_was_deleted_stays_deleted(mut world: World) {
     world.accept(repeat).await;
     world.reopen();
     assert!(world.store().hooks(owner).await.expect("listed").is_empty());
-    assert!(matches!(&hooks[0].hook.way, Way::Email { targets, .. } if *targets == [Target::Organisation { roles: BTreeSet::new() }]));
+    assert!(
+        matches!(&hooks[0].hook.way, Way::Email { targets, .. } if *targets == [Target::Organisation { roles: BTreeSet::new() }])
+    );
 }

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use sonnette_core::model::{
-    Cancelled, HOUR, HookState, Role, SECOND, State, Target, Way,
-};
+use sonnette_core::model::{Cancelled, HOUR, HookState, Role, SECOND, State, Target, Way};
 use sonnette_core::ports::{Changed, Recorded, Turn, Verdict};
 use sonnette_core::secret::Secret;
 
@@ -97,7 +95,11 @@ pub async fn pausing_holds_what_waits_and_catching_up_delivers_it_oldest_first(m
     let leased: Vec<_> = world.lease().await;
     assert_eq!(leased.iter().map(|work| work.event.id).collect::<Vec<_>>(), [first, second, third]);
     assert_eq!(leased.iter().map(|work| work.ticket.attempt).collect::<Vec<_>>(), [2, 1, 1]);
-    assert_eq!((leased[0].made, leased[0].since), (0, world.now), "held for long or not, the schedule begins anew");
+    assert_eq!(
+        (leased[0].made, leased[0].since),
+        (0, world.now),
+        "held for long or not, the schedule begins anew"
+    );
     let waits = world.states(&of_event(first)).await;
     assert_eq!(waits, [State::Retrying], "it was tried before");
 }
@@ -179,8 +181,11 @@ pub async fn editing_a_hook_cancels_what_its_removed_destinations_owe_and_keeps_
     world.settle().await;
     world.check().await;
     for delivery in world.all(&of_event(event)).await {
-        let expected =
-            if delivery.destination == removed { State::Cancelled(Cancelled::DestinationRemoved) } else { State::Pending };
+        let expected = if delivery.destination == removed {
+            State::Cancelled(Cancelled::DestinationRemoved)
+        } else {
+            State::Pending
+        };
         assert_eq!(delivery.state, expected);
     }
     let next = world.push().await;
@@ -229,7 +234,10 @@ pub async fn deleting_a_hook_cancels_what_it_owes_waiting_or_held(mut world: Wor
     assert_eq!(world.store().delete_hook(hook.id).await.expect("deleted"), Changed::Done);
     assert_eq!(world.store().hook(hook.id).await.expect("read"), None);
     let event = world.push().await;
-    assert_eq!(world.all(&of_event(event)).await.iter().map(|d| d.hook).collect::<Vec<_>>(), [Some(other.id)]);
+    assert_eq!(
+        world.all(&of_event(event)).await.iter().map(|d| d.hook).collect::<Vec<_>>(),
+        [Some(other.id)]
+    );
     assert!(world.lease().await.iter().all(|work| work.event.id == event));
     world.settle().await;
     world.check().await;
@@ -261,7 +269,10 @@ pub async fn both_secrets_sign_during_a_rotation(mut world: World) {
     let work = world.lease_one().await;
     let secrets = work.hook.as_ref().and_then(|loaded| loaded.secrets.clone()).expect("a webhook signs");
     assert_eq!(secrets.current.expose(), "whsec_second-hidden-secret");
-    assert_eq!(secrets.previous.map(|(secret, until)| (secret.expose().to_owned(), until)), Some(("whsec_first-hidden-secret".to_owned(), until)));
+    assert_eq!(
+        secrets.previous.map(|(secret, until)| (secret.expose().to_owned(), until)),
+        Some(("whsec_first-hidden-secret".to_owned(), until))
+    );
     let mail = world.mail_there(vec![]).await;
     let outcome = world.store().rotate_secret(mail.id, Secret::new("x"), until).await;
     assert_eq!(outcome.expect("answered"), Changed::NoHook, "letters are not signed");
@@ -280,7 +291,13 @@ pub async fn no_secret_is_readable_at_rest(mut world: World) {
         public: "publichalf".to_owned(),
         secret: Secret::new("hidden-half-of-the-pair"),
     };
-    assert!(world.store().add_token(sonnette_core::ids::TokenId(1), "mine".to_owned(), pair, world.now).await.expect("kept"));
+    assert!(
+        world
+            .store()
+            .add_token(sonnette_core::ids::TokenId(1), "mine".to_owned(), pair, world.now)
+            .await
+            .expect("kept")
+    );
     let readable = |world: &World, text: &str| {
         let bytes = world.harness.at_rest();
         bytes.windows(text.len()).any(|window| window == text.as_bytes())

@@ -35,7 +35,15 @@ pub async fn pages_of_deliveries_give_each_once_whatever_is_filtered(mut world: 
     let all = world.of_owner().await;
     assert_eq!(all.len(), 4 * 3 + 4 + 3);
     assert!(all.windows(2).all(|pair| pair[0].id > pair[1].id), "newest first, each once");
-    let names = [None, Some("pending"), Some("retrying"), Some("delivered"), Some("dead"), Some("held"), Some("cancelled")];
+    let names = [
+        None,
+        Some("pending"),
+        Some("retrying"),
+        Some("delivered"),
+        Some("dead"),
+        Some("held"),
+        Some("cancelled"),
+    ];
     let mut nonempty = 0;
     for hook in [None, Some(first.id), Some(second.id)] {
         for event in [None, Some(last)] {
@@ -60,7 +68,8 @@ pub async fn pages_of_deliveries_give_each_once_whatever_is_filtered(mut world: 
         }
     }
     assert!(nonempty > 20, "the cases are worth their name");
-    let unknown = DeliveryFilter { owner: Some(OWNER), state: Some("lost".to_owned()), ..DeliveryFilter::default() };
+    let unknown =
+        DeliveryFilter { owner: Some(OWNER), state: Some("lost".to_owned()), ..DeliveryFilter::default() };
     assert!(world.all(&unknown).await.is_empty());
     world.check().await;
 }
@@ -183,7 +192,11 @@ pub async fn an_owner_is_erased_once_what_it_owed_is_out(mut world: World) {
     assert!(world.all(&of_hook(&hook)).await.is_empty());
     assert!(world.store().resources(OWNER).await.expect("listed").is_empty());
     assert!(world.store().members(ORGANISATION).await.expect("listed").is_empty());
-    assert_eq!(world.store().resources(STRANGER.into()).await.expect("listed").len(), 1, "others keep what is theirs");
+    assert_eq!(
+        world.store().resources(STRANGER.into()).await.expect("listed").len(),
+        1,
+        "others keep what is theirs"
+    );
     let counts = world.store().counts().await.expect("counted");
     assert_eq!((counts.held, counts.dead), (0, 0));
     // And a new one may come under the same name.
@@ -200,7 +213,8 @@ pub async fn a_closed_owner_is_owed_nothing_more(mut world: World) {
     let hook = world.webhook(1);
     let outcome = world.store().add_hook(hook, None).await.expect("answered");
     assert_eq!(outcome, sonnette_core::ports::Changed::UnknownOwner);
-    let outcome = world.store().learn(vec![super::organisation(ORGANISATION)], world.now).await.expect("answered");
+    let outcome =
+        world.store().learn(vec![super::organisation(ORGANISATION)], world.now).await.expect("answered");
     assert!(outcome.is_err(), "not before it is erased");
 }
 

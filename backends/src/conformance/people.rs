@@ -6,17 +6,20 @@ use sonnette_core::ports::{Bearer, Names, NewToken, Page};
 use sonnette_core::secret::Secret;
 
 use super::{
-    ADDON, ANN, APPLICATION, BOB, CID, FOREIGN, ORGANISATION, OWNER, STRANGER, World, addon, application, born, email_of,
-    member, organisation, real_id, user,
+    ADDON, ANN, APPLICATION, BOB, CID, FOREIGN, ORGANISATION, OWNER, STRANGER, World, addon, application,
+    born, email_of, member, organisation, real_id, user,
 };
 
 /// See the name.
 pub async fn facts_are_learnt_all_or_none(mut world: World) {
     let mut hook = world.mail(vec![]);
     hook.owner = user(50).into();
-    let Fact::User { id, name, email, lang, operator, .. } = born(50) else { unreachable!("`born` tells of a user") };
+    let Fact::User { id, name, email, lang, operator, .. } = born(50) else {
+        unreachable!("`born` tells of a user")
+    };
     let with_hook = Fact::User { id, name, email, lang, operator, hooks: vec![hook] };
-    let nameless = Fact::User { id: user(51), name: None, email: None, lang: None, operator: None, hooks: Vec::new() };
+    let nameless =
+        Fact::User { id: user(51), name: None, email: None, lang: None, operator: None, hooks: Vec::new() };
     for wrong in [
         nameless,
         Fact::Member { organisation: ORGANISATION, user: user(66), role: Role::Admin },
@@ -49,7 +52,10 @@ pub async fn people_and_resources_read_back(mut world: World) {
     world.learn(vec![change]).await;
     world.reopen();
     let bob = world.store().user(user(BOB)).await.expect("read").expect("there");
-    assert_eq!((bob.name.as_str(), bob.email.as_str(), bob.lang.as_str()), ("Person 2", "bob@elsewhere.example", "fr"));
+    assert_eq!(
+        (bob.name.as_str(), bob.email.as_str(), bob.lang.as_str()),
+        ("Person 2", "bob@elsewhere.example", "fr")
+    );
     assert!(bob.operator);
     assert_eq!(world.store().user(user(77)).await.expect("read"), None);
     let found = world.store().organisation(ORGANISATION).await.expect("read");
@@ -77,11 +83,17 @@ pub async fn people_and_resources_read_back(mut world: World) {
     assert_eq!(all, [ORGANISATION, STRANGER]);
     let page = Page { after: None, limit: 10 };
     let of_bob = world.store().organisations(Some(user(BOB)), page).await.expect("listed");
-    assert_eq!(of_bob.iter().map(|(o, role)| (o.id, *role)).collect::<Vec<_>>(), [(ORGANISATION, Some(Role::Developer))]);
+    assert_eq!(
+        of_bob.iter().map(|(o, role)| (o.id, *role)).collect::<Vec<_>>(),
+        [(ORGANISATION, Some(Role::Developer))]
+    );
 
     let resources = world.store().resources(OWNER).await.expect("listed");
     let expected = |id, real_id| Resource { id, real_id, owner: OWNER, name: "Thing".to_owned() };
-    assert_eq!(resources, [expected(addon(ADDON), Some(real_id(ADDON))), expected(application(APPLICATION), None)]);
+    assert_eq!(
+        resources,
+        [expected(addon(ADDON), Some(real_id(ADDON))), expected(application(APPLICATION), None)]
+    );
     let names = world.store().names(OWNER, Some(real_id(ADDON)), Some(user(ANN))).await.expect("read");
     let name = |text: &str| Some(text.to_owned());
     assert_eq!(names, Names { owner: name("Org"), resource: name("Thing"), author: name("Person 1") });
@@ -97,7 +109,12 @@ pub async fn roles_are_what_members_have(world: World) {
     assert_eq!(role(STRANGER.into(), ANN).await, None);
     assert_eq!(role(user(ANN).into(), ANN).await, Some(Role::Admin), "of their own space");
     assert_eq!(role(user(ANN).into(), BOB).await, None);
-    world.learn(vec![member(BOB, Role::Manager), Fact::MemberGone { organisation: ORGANISATION, user: user(CID) }]).await;
+    world
+        .learn(vec![
+            member(BOB, Role::Manager),
+            Fact::MemberGone { organisation: ORGANISATION, user: user(CID) },
+        ])
+        .await;
     assert_eq!((role(OWNER, BOB).await, role(OWNER, CID).await), (Some(Role::Manager), None));
     let members = world.store().members(ORGANISATION).await.expect("listed");
     let seen: Vec<_> = members.iter().map(|m| (m.user.id, m.user.email.clone(), m.role)).collect();
@@ -106,7 +123,9 @@ pub async fn roles_are_what_members_have(world: World) {
     assert_eq!((role(OWNER, BOB).await, role(user(ANN).into(), ANN).await), (None, None));
 
     let founded = OrganisationId(super::uuid(40));
-    let Fact::Organisation { id, name, hooks, .. } = organisation(founded) else { unreachable!("an organisation") };
+    let Fact::Organisation { id, name, hooks, .. } = organisation(founded) else {
+        unreachable!("an organisation")
+    };
     world.learn(vec![Fact::Organisation { id, name, founder: Some(user(BOB)), hooks }]).await;
     assert_eq!(role(founded.into(), BOB).await, Some(Role::Admin), "who founds it");
 }
@@ -114,7 +133,8 @@ pub async fn roles_are_what_members_have(world: World) {
 /// See the name.
 pub async fn a_resource_belongs_to_one_owner(world: World) {
     let claim = |id, owner| Fact::Resource { id, real_id: None, owner, name: Some("Mine".to_owned()) };
-    let outcome = world.store().learn(vec![claim(application(FOREIGN), OWNER)], world.now).await.expect("answered");
+    let outcome =
+        world.store().learn(vec![claim(application(FOREIGN), OWNER)], world.now).await.expect("answered");
     assert!(matches!(outcome, Err((0, _))), "{outcome:?}");
     // Somebody else's word that it is gone is not heard.
     world.learn(vec![Fact::ResourceGone { id: application(APPLICATION), owner: STRANGER.into() }]).await;
@@ -129,18 +149,31 @@ pub async fn a_resource_belongs_to_one_owner(world: World) {
 /// See the name.
 pub async fn tokens_are_kept_listed_and_revoked(mut world: World) {
     let operator = NewToken::Operator([7; 32]);
-    assert!(world.store().add_token(TokenId(5), "platform".to_owned(), operator, world.now).await.expect("kept"));
+    assert!(
+        world.store().add_token(TokenId(5), "platform".to_owned(), operator, world.now).await.expect("kept")
+    );
     world.now += 1;
-    let pair = |who, public: &str| NewToken::Pair { user: user(who), public: public.to_owned(), secret: Secret::new("s3cret") };
+    let pair = |who, public: &str| NewToken::Pair {
+        user: user(who),
+        public: public.to_owned(),
+        secret: Secret::new("s3cret"),
+    };
     let store = world.store();
-    assert!(store.add_token(TokenId(4), "mine".to_owned(), pair(BOB, "bobs"), world.now).await.expect("kept"));
-    assert!(!store.add_token(TokenId(3), "x".to_owned(), pair(77, "nobodys"), world.now).await.expect("answered"));
+    assert!(
+        store.add_token(TokenId(4), "mine".to_owned(), pair(BOB, "bobs"), world.now).await.expect("kept")
+    );
+    assert!(
+        !store.add_token(TokenId(3), "x".to_owned(), pair(77, "nobodys"), world.now).await.expect("answered")
+    );
     world.reopen();
     let store = world.store();
     assert!(store.operator_token([7; 32]).await.expect("read"));
     assert!(!store.operator_token([8; 32]).await.expect("read"));
     let listed = store.tokens(None).await.expect("listed");
-    assert_eq!(listed.iter().map(|t| (t.id, t.name.as_str())).collect::<Vec<_>>(), [(TokenId(5), "platform"), (TokenId(4), "mine")]);
+    assert_eq!(
+        listed.iter().map(|t| (t.id, t.name.as_str())).collect::<Vec<_>>(),
+        [(TokenId(5), "platform"), (TokenId(4), "mine")]
+    );
     let of_bob = store.tokens(Some(user(BOB))).await.expect("listed");
     assert_eq!(of_bob.iter().map(|t| t.public.as_deref()).collect::<Vec<_>>(), [Some("bobs")]);
     assert!(store.revoke_token(TokenId(5)).await.expect("revoked"));

@@ -8,11 +8,17 @@ use sonnette_core::ports::{Changed, Recorded, Resent, Turn, Verdict, Work};
 
 use super::{OWNER, World, everybody};
 
-/// Vigna's splitmix64: enough to choose operations, and the same for the same seed everywhere.
-struct Dice(u64);
+/// Vigna's splitmix64: enough to choose what is tried, and the same for the same seed everywhere.
+pub struct Dice(u64);
 
 impl Dice {
-    fn below(&mut self, sides: usize) -> usize {
+    /// Begins with a seed.
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A number less than `sides`; 0 if there are none.
+    pub fn below(&mut self, sides: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -49,8 +55,8 @@ impl Model {
 /// stretch: every delivery ends, has a due time or is held, the tallies are the counts, and nothing is lost. At the end
 /// every hook is resumed and what is due is delivered: then nothing may be left waiting.
 pub async fn whatever_is_done_nothing_is_lost_and_everything_ends(mut world: World) {
-    for seed in 0..12 {
-        let mut dice = Dice(seed);
+    for seed in 0..6 {
+        let mut dice = Dice::new(seed);
         let mut model = Model::default();
         for stretch in 0..10 {
             for _ in 0..40 {

@@ -22,8 +22,9 @@ pub async fn a_lease_stays_within_a_destinations_bound_and_serves_the_others(mut
     let well = world.webhook_there(1).await;
     let last = world.push().await;
     let leased = world.lease().await;
-    let (of_sick, of_well): (Vec<_>, Vec<_>) =
-        leased.into_iter().partition(|work| work.hook.as_ref().is_some_and(|loaded| loaded.hook.id == sick.id));
+    let (of_sick, of_well): (Vec<_>, Vec<_>) = leased
+        .into_iter()
+        .partition(|work| work.hook.as_ref().is_some_and(|loaded| loaded.hook.id == sick.id));
     assert!(!of_sick.is_empty() && of_sick.len() < 500, "{} of one destination are out", of_sick.len());
     assert_eq!(of_well.len(), 1, "the sick one does not keep the other waiting");
     assert_eq!((of_well[0].event.id, of_well[0].hook.as_ref().map(|h| h.hook.id)), (last, Some(well.id)));
@@ -97,7 +98,8 @@ pub async fn a_stale_record_changes_nothing(mut world: World) {
     world.deliver(&out).await;
     assert_eq!(world.record(&out, Verdict::Again(world.now)).await, Recorded::Stale);
     assert_eq!(world.state(out.ticket.delivery).await, State::Delivered);
-    let (_, delivery, attempts) = world.store().delivery(out.ticket.delivery).await.expect("read").expect("there");
+    let (_, delivery, attempts) =
+        world.store().delivery(out.ticket.delivery).await.expect("read").expect("there");
     assert_eq!((delivery.attempts, attempts.len()), (1, 1));
     let mut ahead = out.ticket;
     ahead.attempt = 3;
@@ -190,7 +192,8 @@ pub async fn a_resent_delivery_begins_its_schedule_anew(mut world: World) {
     for attempt in 1..=3 {
         let work = world.lease_one().await;
         assert_eq!((work.ticket.attempt, work.made, work.since), (attempt, attempt - 1, work.event.id.at()));
-        let verdict = if attempt < 3 { Verdict::Again(world.now) } else { Verdict::End(State::Dead(Dead::Exhausted)) };
+        let verdict =
+            if attempt < 3 { Verdict::Again(world.now) } else { Verdict::End(State::Dead(Dead::Exhausted)) };
         world.record(&work, verdict).await;
     }
     world.now += 20 * DAY;
@@ -254,8 +257,10 @@ fn address(n: u8) -> String {
 }
 
 fn recipients(letters: &[Work]) -> Vec<String> {
-    let mut all: Vec<_> =
-        letters.iter().map(|work| work.recipient.as_ref().map(|r| r.address.clone()).unwrap_or_default()).collect();
+    let mut all: Vec<_> = letters
+        .iter()
+        .map(|work| work.recipient.as_ref().map(|r| r.address.clone()).unwrap_or_default())
+        .collect();
     all.sort();
     all
 }
@@ -278,9 +283,16 @@ pub async fn a_letter_becomes_one_for_each_distinct_address(mut world: World) {
     assert_eq!(world.store().resolve(open.ticket, world.now).await.expect("answered"), Recorded::Stale);
     world.reopen();
     let letters = world.lease().await;
-    assert_eq!(recipients(&letters), ["Ops@example.org".to_owned(), address(ANN), address(BOB), address(CID)]);
+    assert_eq!(
+        recipients(&letters),
+        ["Ops@example.org".to_owned(), address(ANN), address(BOB), address(CID)]
+    );
     let people: BTreeSet<_> = letters.iter().filter_map(|work| work.recipient.as_ref()?.user).collect();
-    assert_eq!(people, BTreeSet::from([user(ANN), user(BOB), user(CID)]), "people are remembered, bare addresses are not");
+    assert_eq!(
+        people,
+        BTreeSet::from([user(ANN), user(BOB), user(CID)]),
+        "people are remembered, bare addresses are not"
+    );
     assert_eq!(deliveries(&letters).len(), 4);
     assert_eq!(world.all(&of_event(event)).await.len(), 4);
     for letter in &letters {
@@ -328,9 +340,19 @@ pub async fn a_letter_for_nobody_is_cancelled(mut world: World) {
 pub async fn who_left_gets_nothing_and_who_joined_in_time_does(mut world: World) {
     world.mail_there(vec![everybody()]).await;
     world.push().await;
-    world.learn(vec![born(20), member(20, Role::Manager), Fact::MemberGone { organisation: ORGANISATION, user: user(CID) }]).await;
+    world
+        .learn(vec![
+            born(20),
+            member(20, Role::Manager),
+            Fact::MemberGone { organisation: ORGANISATION, user: user(CID) },
+        ])
+        .await;
     let letters = world.letters().await;
-    assert_eq!(recipients(&letters), [address(ANN), address(BOB), address(20)], "as it is when it is resolved");
+    assert_eq!(
+        recipients(&letters),
+        [address(ANN), address(20), address(BOB)],
+        "as it is when it is resolved"
+    );
     world.learn(vec![Fact::MemberGone { organisation: ORGANISATION, user: user(BOB) }]).await;
     for letter in &letters {
         let left = letter.recipient.as_ref().is_some_and(|r| r.user == Some(user(BOB)));
@@ -366,7 +388,9 @@ pub async fn admins_are_told_by_the_house_unless_a_hook_mails_them(mut world: Wo
     let second = world.accept(world.draft("HOOK_FAILING")).await;
     let open = world.lease().await;
     // Whichever is resolved first, the house's comes last.
-    for work in open.iter().filter(|work| work.hook.is_none()).chain(open.iter().filter(|work| work.hook.is_some())) {
+    for work in
+        open.iter().filter(|work| work.hook.is_none()).chain(open.iter().filter(|work| work.hook.is_some()))
+    {
         world.resolve(work).await;
     }
     let mailed: BTreeSet<_> = world
@@ -378,7 +402,10 @@ pub async fn admins_are_told_by_the_house_unless_a_hook_mails_them(mut world: Wo
         .collect();
     assert_eq!(mailed, BTreeSet::from([(Some(hook.id), Some(user(ANN))), (None, Some(user(20)))]));
     let listed = world.of_owner().await;
-    assert!(listed.iter().any(|delivery| delivery.hook.is_none()), "the house's letters are listed with the others");
+    assert!(
+        listed.iter().any(|delivery| delivery.hook.is_none()),
+        "the house's letters are listed with the others"
+    );
 }
 
 /// See the name.

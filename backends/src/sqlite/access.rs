@@ -9,7 +9,13 @@ use super::rows::{Col, bad, col, maybe};
 use super::writer::Unit;
 use super::{Shared, directory, hooks};
 
-pub(super) fn add(unit: &mut Unit<'_>, id: TokenId, name: &str, token: &NewToken, now: Millis) -> rusqlite::Result<bool> {
+pub(super) fn add(
+    unit: &mut Unit<'_>,
+    id: TokenId,
+    name: &str,
+    token: &NewToken,
+    now: Millis,
+) -> rusqlite::Result<bool> {
     match token {
         NewToken::Operator(digest) => {
             unit.db

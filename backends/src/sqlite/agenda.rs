@@ -82,7 +82,9 @@ impl Agenda {
 
     /// Something of this destination falls due then.
     pub(super) fn note(&mut self, destination: DestinationId, due: Millis) {
-        self.change(destination, |waiting| waiting.next = Some(waiting.next.map_or(due, |next| next.min(due))));
+        self.change(destination, |waiting| {
+            waiting.next = Some(waiting.next.map_or(due, |next| next.min(due)))
+        });
     }
 
     /// A ticket is back. Gives its destination, if it was still good: one that lapsed may be out anew.
@@ -101,7 +103,9 @@ impl Agenda {
     pub(super) fn turns(&mut self, now: Millis, max: usize) -> Vec<Turn> {
         let (mut turns, mut left) = (Vec::new(), max);
         while left > 0 {
-            let Some((_, destination)) = self.queue.first().copied().filter(|(due, _)| *due <= now) else { break };
+            let Some((_, destination)) = self.queue.first().copied().filter(|(due, _)| *due <= now) else {
+                break;
+            };
             self.lapse(destination, now);
             let mut turn = None;
             self.change(destination, |waiting| {
@@ -125,7 +129,8 @@ impl Agenda {
         if waiting.lapses.is_none_or(|lapses| lapses > now) {
             return;
         }
-        let good_until = |delivery: &DeliveryId| self.tickets.get(delivery).map_or(0, |(_, good_until)| *good_until);
+        let good_until =
+            |delivery: &DeliveryId| self.tickets.get(delivery).map_or(0, |(_, good_until)| *good_until);
         let (good, lapsed): (Vec<_>, Vec<_>) =
             waiting.out.iter().copied().partition(|delivery| good_until(delivery) >= now);
         let lapses = good.iter().map(|delivery| good_until(delivery) + 1).min();
@@ -153,7 +158,8 @@ impl Agenda {
         self.tickets.extend(taken.iter().map(|delivery| (*delivery, (destination, good_until))));
         self.change(destination, |waiting| {
             if !taken.is_empty() {
-                waiting.lapses = Some(waiting.lapses.map_or(good_until + 1, |lapses| lapses.min(good_until + 1)));
+                waiting.lapses =
+                    Some(waiting.lapses.map_or(good_until + 1, |lapses| lapses.min(good_until + 1)));
             }
             waiting.out.extend(taken);
             waiting.next = [waiting.next, next].into_iter().flatten().min();
@@ -219,7 +225,11 @@ mod tests {
         agenda.turns(0, 10);
         agenda.out(DestinationId(1), [delivery(0)].into_iter(), LEASE, None);
         assert!(agenda.turns(LEASE, 10).is_empty());
-        assert_eq!(agenda.next_due(), Some(LEASE + 1), "nothing else of it waits, and still it is looked at again");
+        assert_eq!(
+            agenda.next_due(),
+            Some(LEASE + 1),
+            "nothing else of it waits, and still it is looked at again"
+        );
         assert!(agenda.turns(LEASE + 1, 10)[0].out.is_empty());
     }
 

@@ -41,28 +41,34 @@ pub(super) fn learn(unit: &mut Unit<'_>, fact: &Fact, now: Millis) -> rusqlite::
             if changed == 1 {
                 return Ok(Ok(()));
             }
-            let Some(email) = email else { return Ok(Err(format!("{id} is not known, and a new user needs an `email`"))) };
+            let Some(email) = email else {
+                return Ok(Err(format!("{id} is not known, and a new user needs an `email`")));
+            };
             if person(db, *id)?.is_some() {
                 return Ok(Err(format!("{id} was deleted")));
             }
-            db.prepare_cached("INSERT INTO users (id, name, email, lang, operator) VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(
-                params![
-                    Col(*id),
-                    name.as_deref().unwrap_or_default(),
-                    email,
-                    lang.as_deref().unwrap_or("en"),
-                    operator.unwrap_or(false)
-                ],
-            )?;
+            db.prepare_cached(
+                "INSERT INTO users (id, name, email, lang, operator) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(params![
+                Col(*id),
+                name.as_deref().unwrap_or_default(),
+                email,
+                lang.as_deref().unwrap_or("en"),
+                operator.unwrap_or(false)
+            ])?;
             unit.forget_rules((*id).into());
             intake::born(unit, hooks)?;
         }
         Fact::Organisation { id, name, founder, hooks } => {
             let changed = db
-                .prepare_cached("UPDATE organisations SET name = coalesce(?2, name) WHERE id = ?1 AND closed = 0")?
+                .prepare_cached(
+                    "UPDATE organisations SET name = coalesce(?2, name) WHERE id = ?1 AND closed = 0",
+                )?
                 .execute(params![Col(*id), name])?;
             if changed == 0 {
-                let closed = db.prepare_cached("SELECT 1 FROM organisations WHERE id = ?1")?.exists([Col(*id)])?;
+                let closed =
+                    db.prepare_cached("SELECT 1 FROM organisations WHERE id = ?1")?.exists([Col(*id)])?;
                 if closed {
                     return Ok(Err(format!("{id} was deleted")));
                 }
@@ -79,7 +85,9 @@ pub(super) fn learn(unit: &mut Unit<'_>, fact: &Fact, now: Millis) -> rusqlite::
             }
         }
         Fact::Member { organisation, user, role } => {
-            for (owner, known) in [(OwnerId::from(*organisation), "organisation"), (OwnerId::from(*user), "user")] {
+            for (owner, known) in
+                [(OwnerId::from(*organisation), "organisation"), (OwnerId::from(*user), "user")]
+            {
                 if !is_open(db, owner)? {
                     return Ok(Err(format!("there is no {known} {owner}")));
                 }
@@ -90,7 +98,9 @@ pub(super) fn learn(unit: &mut Unit<'_>, fact: &Fact, now: Millis) -> rusqlite::
             db.prepare_cached("DELETE FROM members WHERE organisation = ?1 AND user = ?2")?
                 .execute(params![Col(*organisation), Col(*user)])?;
         }
-        Fact::Resource { id, real_id, owner, name } => return put_resource(unit, id, real_id.as_ref(), *owner, name.as_deref()),
+        Fact::Resource { id, real_id, owner, name } => {
+            return put_resource(unit, id, real_id.as_ref(), *owner, name.as_deref());
+        }
         Fact::ResourceGone { id, owner } => {
             db.prepare_cached(
                 "UPDATE resources SET closed = ?3 WHERE (id = ?1 OR real_id = ?1) AND owner = ?2 AND closed = 0",
@@ -98,7 +108,8 @@ pub(super) fn learn(unit: &mut Unit<'_>, fact: &Fact, now: Millis) -> rusqlite::
             .execute(params![id.as_str(), Col(*owner), now])?;
         }
         Fact::UserGone(id) => {
-            db.prepare_cached("UPDATE users SET closed = ?2 WHERE id = ?1 AND closed = 0")?.execute(params![Col(*id), now])?;
+            db.prepare_cached("UPDATE users SET closed = ?2 WHERE id = ?1 AND closed = 0")?
+                .execute(params![Col(*id), now])?;
             db.prepare_cached("DELETE FROM members WHERE user = ?1")?.execute([Col(*id)])?;
             db.prepare_cached("DELETE FROM tokens WHERE user = ?1")?.execute([Col(*id)])?;
             unit.forget_rules((*id).into());
@@ -112,7 +123,12 @@ pub(super) fn learn(unit: &mut Unit<'_>, fact: &Fact, now: Millis) -> rusqlite::
     Ok(Ok(()))
 }
 
-fn put_member(db: &Connection, organisation: OrganisationId, user: UserId, role: Role) -> rusqlite::Result<()> {
+fn put_member(
+    db: &Connection,
+    organisation: OrganisationId,
+    user: UserId,
+    role: Role,
+) -> rusqlite::Result<()> {
     db.prepare_cached("INSERT OR REPLACE INTO members (organisation, user, role) VALUES (?1, ?2, ?3)")?
         .execute(params![Col(organisation), Col(user), Col(role)])?;
     Ok(())
@@ -154,7 +170,9 @@ fn put_resource(
 /// Whether there is such an owner, not closed.
 pub(super) fn is_open(db: &Connection, owner: OwnerId) -> rusqlite::Result<bool> {
     match owner {
-        OwnerId::User(id) => db.prepare_cached("SELECT 1 FROM users WHERE id = ?1 AND closed = 0")?.exists([Col(id)]),
+        OwnerId::User(id) => {
+            db.prepare_cached("SELECT 1 FROM users WHERE id = ?1 AND closed = 0")?.exists([Col(id)])
+        }
         OwnerId::Organisation(id) => {
             db.prepare_cached("SELECT 1 FROM organisations WHERE id = ?1 AND closed = 0")?.exists([Col(id)])
         }
@@ -174,20 +192,30 @@ fn resource_of(row: &Row<'_>) -> rusqlite::Result<Resource> {
 }
 
 pub(super) fn resources(db: &Connection, owner: OwnerId) -> rusqlite::Result<Vec<Resource>> {
-    db.prepare_cached("SELECT id, real_id, owner, name FROM resources WHERE owner = ?1 AND closed = 0 ORDER BY id")?
-        .query_map([Col(owner)], resource_of)?
-        .collect()
+    db.prepare_cached(
+        "SELECT id, real_id, owner, name FROM resources WHERE owner = ?1 AND closed = 0 ORDER BY id",
+    )?
+    .query_map([Col(owner)], resource_of)?
+    .collect()
 }
 
 const USER: &str = "u.id, u.name, u.email, u.lang, u.operator";
 
 fn user_of(row: &Row<'_>) -> rusqlite::Result<User> {
-    Ok(User { id: col(row, 0)?, name: row.get(1)?, email: row.get(2)?, lang: row.get(3)?, operator: row.get(4)? })
+    Ok(User {
+        id: col(row, 0)?,
+        name: row.get(1)?,
+        email: row.get(2)?,
+        lang: row.get(3)?,
+        operator: row.get(4)?,
+    })
 }
 
 /// A user, closed ones included: what is owed to them still goes out.
 pub(super) fn person(db: &Connection, id: UserId) -> rusqlite::Result<Option<User>> {
-    db.prepare_cached(&format!("SELECT {USER} FROM users u WHERE u.id = ?1"))?.query_row([Col(id)], user_of).optional()
+    db.prepare_cached(&format!("SELECT {USER} FROM users u WHERE u.id = ?1"))?
+        .query_row([Col(id)], user_of)
+        .optional()
 }
 
 pub(super) fn user(db: &Connection, id: UserId) -> rusqlite::Result<Option<User>> {
@@ -247,7 +275,11 @@ pub(super) fn role(db: &Connection, owner: OwnerId, user: UserId) -> rusqlite::R
     if is_open(db, owner)? { role_even_closed(db, owner, user) } else { Ok(None) }
 }
 
-pub(super) fn role_even_closed(db: &Connection, owner: OwnerId, user: UserId) -> rusqlite::Result<Option<Role>> {
+pub(super) fn role_even_closed(
+    db: &Connection,
+    owner: OwnerId,
+    user: UserId,
+) -> rusqlite::Result<Option<Role>> {
     match owner {
         OwnerId::User(id) => Ok((id == user).then_some(Role::Admin)),
         OwnerId::Organisation(id) => db

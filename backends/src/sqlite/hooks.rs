@@ -15,7 +15,8 @@ use super::{Shared, directory, intake};
 /// Hooks one owner may have.
 const MOST: i64 = 100;
 
-const COLUMNS: &str = "h.id, h.owner, h.name, h.events, h.scope, h.targets, h.schedule, h.state, h.created_at";
+const COLUMNS: &str =
+    "h.id, h.owner, h.name, h.events, h.scope, h.targets, h.schedule, h.state, h.created_at";
 
 pub(super) fn add(unit: &mut Unit<'_>, hook: &Hook, secret: Option<&Secret>) -> rusqlite::Result<Changed> {
     if !directory::is_open(unit.db, hook.owner)? {
@@ -67,7 +68,9 @@ pub(super) fn replace(unit: &mut Unit<'_>, hook: &Hook) -> rusqlite::Result<Chan
         return Ok(Changed::ForeignResource(id));
     }
     unit.db
-        .prepare_cached("UPDATE hooks SET name = ?2, events = ?3, scope = ?4, targets = ?5, schedule = ?6 WHERE id = ?1")?
+        .prepare_cached(
+            "UPDATE hooks SET name = ?2, events = ?3, scope = ?4, targets = ?5, schedule = ?6 WHERE id = ?1",
+        )?
         .execute(params![
             hook.id.0,
             hook.name,
@@ -140,7 +143,12 @@ pub(super) fn delete(unit: &mut Unit<'_>, id: HookId) -> rusqlite::Result<Change
     Ok(Changed::Done)
 }
 
-pub(super) fn rotate(unit: &mut Unit<'_>, id: HookId, secret: &Secret, until: Millis) -> rusqlite::Result<Changed> {
+pub(super) fn rotate(
+    unit: &mut Unit<'_>,
+    id: HookId,
+    secret: &Secret,
+    until: Millis,
+) -> rusqlite::Result<Changed> {
     let sealed = seal(unit.shared, &place_of_secret(id), secret);
     let changed = unit
         .db
@@ -162,7 +170,8 @@ pub(super) fn owner(db: &Connection, id: HookId) -> rusqlite::Result<Option<Owne
 
 /// An owner's rules, in the order the hooks were made.
 pub(super) fn rules(db: &Connection, catalogue: &Catalogue, owner: OwnerId) -> rusqlite::Result<Vec<Rule>> {
-    let sql = format!("SELECT {COLUMNS} FROM hooks h WHERE owner = ?1 AND deleted IS NULL ORDER BY created_at, id");
+    let sql =
+        format!("SELECT {COLUMNS} FROM hooks h WHERE owner = ?1 AND deleted IS NULL ORDER BY created_at, id");
     let mut statement = db.prepare_cached(&sql)?;
     let mut found = statement.query([Col(owner)])?;
     let mut rules = Vec::new();
@@ -217,7 +226,8 @@ pub(super) fn load(
     );
     let read = |row: &Row<'_>| {
         let place = place_of_secret(id);
-        let open = |sealed: Option<Vec<u8>>| sealed.map(|s| shared.sealer.open(&place, &s)).transpose().map_err(bad);
+        let open =
+            |sealed: Option<Vec<u8>>| sealed.map(|s| shared.sealer.open(&place, &s)).transpose().map_err(bad);
         let current = open(row.get(9)?)?;
         let previous = open(row.get(10)?)?.zip(row.get::<_, Option<Millis>>(11)?);
         let hook = hook_of(row, |id| destinations(db, shared, id))?;
@@ -240,7 +250,10 @@ fn hook_of(
         None => Way::Webhook { destinations },
     };
     let scope = row.get::<_, Option<String>>(4)?.map(|text| {
-        from_json::<Vec<String>>(&text)?.iter().map(|id| id.parse().map_err(bad)).collect::<rusqlite::Result<Vec<_>>>()
+        from_json::<Vec<String>>(&text)?
+            .iter()
+            .map(|id| id.parse().map_err(bad))
+            .collect::<rusqlite::Result<Vec<_>>>()
     });
     Ok(Hook {
         id,

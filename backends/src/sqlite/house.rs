@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, params};
-use sonnette_core::ids::{DeliveryId, DestinationId, EventId, HookId, OwnerId};
+use sonnette_core::ids::{DeliveryId, DestinationId, EventId, HookId, OrganisationId, OwnerId, UserId};
 use sonnette_core::model::{Cancelled, Millis, State};
 use sonnette_core::ports::{Counts, Tidied};
 
@@ -18,7 +18,12 @@ const SLICE: i64 = 500;
 /// Events erased at once; each takes its deliveries and attempts with it.
 const PURGE: i64 = 200;
 
-pub(super) fn tidy(unit: &mut Unit<'_>, now: Millis, before: Millis, excerpts_before: Millis) -> rusqlite::Result<Tidied> {
+pub(super) fn tidy(
+    unit: &mut Unit<'_>,
+    now: Millis,
+    before: Millis,
+    excerpts_before: Millis,
+) -> rusqlite::Result<Tidied> {
     let steps: [fn(&mut Unit<'_>, Millis, Millis, Millis) -> rusqlite::Result<i64>; 5] = [
         |unit, now, _, _| settle_hook(unit, now),
         |unit, _, _, _| settle_destination(unit),
@@ -46,7 +51,12 @@ struct Moving {
     state: State,
 }
 
-fn moving(db: &Connection, filter: &str, destination: DestinationId, until: i64) -> rusqlite::Result<Vec<Moving>> {
+fn moving(
+    db: &Connection,
+    filter: &str,
+    destination: DestinationId,
+    until: i64,
+) -> rusqlite::Result<Vec<Moving>> {
     db.prepare_cached(&format!("SELECT event, n, hook, state FROM deliveries {filter} LIMIT {SLICE}"))?
         .query_map([destination.0, until], |row| {
             Ok(Moving {
@@ -60,7 +70,12 @@ fn moving(db: &Connection, filter: &str, destination: DestinationId, until: i64)
 
 /// What waits at a destination, up to an event.
 fn waiting_at(db: &Connection, destination: DestinationId, until: i64) -> rusqlite::Result<Vec<Moving>> {
-    moving(db, "INDEXED BY deliveries_ready WHERE destination = ?1 AND due IS NOT NULL AND event <= ?2", destination, until)
+    moving(
+        db,
+        "INDEXED BY deliveries_ready WHERE destination = ?1 AND due IS NOT NULL AND event <= ?2",
+        destination,
+        until,
+    )
 }
 
 /// What is held at a destination, oldest first, up to an event.
@@ -76,7 +91,8 @@ fn held_at(db: &Connection, destination: DestinationId, until: i64) -> rusqlite:
 /// Moves rows to where they are not tried.
 fn put(unit: &mut Unit<'_>, rows: &[Moving], state: State) -> rusqlite::Result<i64> {
     let db = unit.db;
-    let mut update = db.prepare_cached("UPDATE deliveries SET state = ?3, due = NULL WHERE event = ?1 AND n = ?2")?;
+    let mut update =
+        db.prepare_cached("UPDATE deliveries SET state = ?3, due = NULL WHERE event = ?1 AND n = ?2")?;
     for row in rows {
         update.execute(params![row.id.event.0, row.id.n, Col(state)])?;
         move_tally(unit, row.hook, row.state, state);
@@ -85,7 +101,12 @@ fn put(unit: &mut Unit<'_>, rows: &[Moving], state: State) -> rusqlite::Result<i
 }
 
 /// Cancels a slice of what a destination owes, waiting or held, up to an event.
-fn cancel(unit: &mut Unit<'_>, destination: DestinationId, until: i64, why: Cancelled) -> rusqlite::Result<i64> {
+fn cancel(
+    unit: &mut Unit<'_>,
+    destination: DestinationId,
+    until: i64,
+    why: Cancelled,
+) -> rusqlite::Result<i64> {
     let mut rows = waiting_at(unit.db, destination, until)?;
     if rows.is_empty() {
         rows = held_at(unit.db, destination, until)?;
@@ -116,7 +137,9 @@ fn release(unit: &mut Unit<'_>, destination: DestinationId, now: Millis) -> rusq
 fn settle_hook(unit: &mut Unit<'_>, now: Millis) -> rusqlite::Result<i64> {
     let found = unit
         .db
-        .prepare_cached("SELECT id, settle, skip, state FROM hooks INDEXED BY hooks_to_settle WHERE settle <> 0 LIMIT 1")?
+        .prepare_cached(
+            "SELECT id, settle, skip, state FROM hooks INDEXED BY hooks_to_settle WHERE settle <> 0 LIMIT 1",
+        )?
         .query_row([], |row| {
             Ok((HookId(row.get(0)?), row.get::<_, i64>(1)?, row.get::<_, Option<i64>>(2)?, col(row, 3)?))
         })
@@ -137,7 +160,9 @@ fn settle_hook(unit: &mut Unit<'_>, now: Millis) -> rusqlite::Result<i64> {
         }
     }
     let left = if skip.is_some() && what != settle::SKIP { what } else { settle::NOTHING };
-    unit.db.prepare_cached("UPDATE hooks SET settle = ?2, skip = NULL WHERE id = ?1")?.execute([hook.0, left])?;
+    unit.db
+        .prepare_cached("UPDATE hooks SET settle = ?2, skip = NULL WHERE id = ?1")?
+        .execute([hook.0, left])?;
     Ok(1)
 }
 
@@ -157,7 +182,9 @@ fn settle_destination(unit: &mut Unit<'_>) -> rusqlite::Result<i64> {
     if moved > 0 {
         return Ok(moved);
     }
-    unit.db.prepare_cached("UPDATE destinations SET removed = 2, url = NULL WHERE id = ?1")?.execute([destination.0])?;
+    unit.db
+        .prepare_cached("UPDATE destinations SET removed = 2, url = NULL WHERE id = ?1")?
+        .execute([destination.0])?;
     Ok(1)
 }
 
@@ -175,7 +202,8 @@ fn erase(unit: &mut Unit<'_>, deliveries: &str, events: &str, value: i64) -> rus
     let db = unit.db;
     let mut gone: Vec<(Option<i64>, State)> = Vec::new();
     {
-        let mut delete = db.prepare_cached(&format!("DELETE FROM deliveries WHERE {deliveries} RETURNING hook, state"))?;
+        let mut delete =
+            db.prepare_cached(&format!("DELETE FROM deliveries WHERE {deliveries} RETURNING hook, state"))?;
         let mut rows = delete.query([value])?;
         while let Some(row) = rows.next()? {
             gone.push((row.get(0)?, col(row, 1)?));
@@ -187,7 +215,8 @@ fn erase(unit: &mut Unit<'_>, deliveries: &str, events: &str, value: i64) -> rus
     db.prepare_cached(&format!("DELETE FROM attempts WHERE {deliveries}"))?.execute([value])?;
     let erased = db.prepare_cached(&format!("DELETE FROM events WHERE {events}"))?.execute([value])?;
     // Ids never go back, even if the newest event is erased and the clock set back.
-    db.prepare_cached("INSERT OR REPLACE INTO marks (name, value) VALUES ('last', ?1)")?.execute([unit.memory.last.0])?;
+    db.prepare_cached("INSERT OR REPLACE INTO marks (name, value) VALUES ('last', ?1)")?
+        .execute([unit.memory.last.0])?;
     Ok(i64::try_from(erased).unwrap_or_default())
 }
 
@@ -207,13 +236,7 @@ fn forget_excerpts(unit: &mut Unit<'_>, before: Millis) -> rusqlite::Result<i64>
 /// Erases a closed owner, one slice at a time, once nothing it is owed waits any more.
 fn erase_owner(unit: &mut Unit<'_>, now: Millis) -> rusqlite::Result<i64> {
     let db = unit.db;
-    let mut closed = db.prepare_cached(
-        "SELECT owner FROM (SELECT CAST('o' AS BLOB) || id AS owner, closed FROM organisations WHERE closed > 0
-         UNION ALL SELECT CAST('u' AS BLOB) || id, closed FROM users WHERE closed > 0) WHERE closed <= ?1",
-    )?;
-    let owners: Vec<Vec<u8>> = closed.query_map([now], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-    for bytes in owners {
-        let owner = owner_of(&bytes)?;
+    for owner in closed(db, now)? {
         // Hooks that hold will never be resumed.
         for hook in held_hooks(db, owner)? {
             hooks::delete(unit, hook)?;
@@ -237,9 +260,17 @@ fn erase_owner(unit: &mut Unit<'_>, now: Millis) -> rusqlite::Result<i64> {
     Ok(0)
 }
 
-fn owner_of(bytes: &[u8]) -> rusqlite::Result<OwnerId> {
-    use rusqlite::types::{FromSql as _, ValueRef};
-    Col::<OwnerId>::column_result(ValueRef::Blob(bytes)).map(|col| col.0).map_err(super::rows::bad)
+/// Owners closed and not yet erased.
+fn closed(db: &Connection, now: Millis) -> rusqlite::Result<Vec<OwnerId>> {
+    let mut owners: Vec<OwnerId> = db
+        .prepare_cached("SELECT id FROM organisations WHERE closed > 0 AND closed <= ?1")?
+        .query_map([now], |row| col::<OrganisationId>(row, 0).map(OwnerId::from))?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut users = db.prepare_cached("SELECT id FROM users WHERE closed > 0 AND closed <= ?1")?;
+    for user in users.query_map([now], |row| col::<UserId>(row, 0))? {
+        owners.push(user?.into());
+    }
+    Ok(owners)
 }
 
 fn held_hooks(db: &Connection, owner: OwnerId) -> rusqlite::Result<Vec<HookId>> {
@@ -257,7 +288,9 @@ fn erase_slice(unit: &mut Unit<'_>, owner: OwnerId) -> rusqlite::Result<i64> {
     let mut erased = 0;
     for bucket in buckets {
         let events: Vec<i64> = db
-            .prepare_cached("SELECT id FROM events INDEXED BY events_by_owner WHERE bucket = ?1 AND owner = ?2 LIMIT ?3")?
+            .prepare_cached(
+                "SELECT id FROM events INDEXED BY events_by_owner WHERE bucket = ?1 AND owner = ?2 LIMIT ?3",
+            )?
             .query_map(params![bucket, Col(owner), PURGE], |row| row.get(0))?
             .collect::<rusqlite::Result<_>>()?;
         for event in events {
@@ -307,13 +340,13 @@ fn forget_the_rest(unit: &mut Unit<'_>, before: Millis) -> rusqlite::Result<i64>
 
 /// Walks the keys a stretch at a time, and over again, dropping those of erased events.
 fn forget_keys(db: &Connection, oldest: i64) -> rusqlite::Result<usize> {
-    let from: Option<Vec<u8>> = db
-        .prepare_cached("SELECT key FROM key_walk")?
-        .query_row([], |row| row.get(0))
-        .optional()?;
+    let from: Option<Vec<u8>> =
+        db.prepare_cached("SELECT key FROM key_walk")?.query_row([], |row| row.get(0)).optional()?;
     let from = from.unwrap_or_default();
     let until: Option<Vec<u8>> = db
-        .prepare_cached("SELECT max(key) FROM (SELECT key FROM event_keys WHERE key > ?1 ORDER BY key LIMIT 4000)")?
+        .prepare_cached(
+            "SELECT max(key) FROM (SELECT key FROM event_keys WHERE key > ?1 ORDER BY key LIMIT 4000)",
+        )?
         .query_row([&from], |row| row.get(0))?;
     db.prepare_cached("DELETE FROM key_walk")?.execute([])?;
     let Some(until) = until else { return Ok(0) };

@@ -14,7 +14,11 @@ use super::{directory, hooks};
 /// Rows (events and deliveries) before a new bucket begins: an index of this many entries is a few hundred KiB.
 const BUCKET_ROWS: i64 = 16_384;
 
-pub(super) fn ingest(unit: &mut Unit<'_>, drafts: Vec<Draft>, now: Millis) -> rusqlite::Result<Vec<Ingested>> {
+pub(super) fn ingest(
+    unit: &mut Unit<'_>,
+    drafts: Vec<Draft>,
+    now: Millis,
+) -> rusqlite::Result<Vec<Ingested>> {
     drafts.into_iter().map(|draft| one(unit, draft, now)).collect()
 }
 
@@ -23,7 +27,11 @@ fn one(unit: &mut Unit<'_>, draft: Draft, now: Millis) -> rusqlite::Result<Inges
         && let Some(known) = unit.memory.keys.find(unit.db, key)?
         && let Some(content) = content_of(unit, known)?
     {
-        return Ok(if content == draft.content { Ingested::Already(known) } else { Ingested::Conflict(known) });
+        return Ok(if content == draft.content {
+            Ingested::Already(known)
+        } else {
+            Ingested::Conflict(known)
+        });
     }
     if draft.facts.is_empty() {
         return accept(unit, draft, now);
@@ -59,7 +67,10 @@ fn with_facts(unit: &mut Unit<'_>, mut draft: Draft, now: Millis) -> rusqlite::R
 
 fn is_an_end(fact: &Fact) -> bool {
     match fact {
-        Fact::UserGone(_) | Fact::OrganisationGone(_) | Fact::MemberGone { .. } | Fact::ResourceGone { .. } => true,
+        Fact::UserGone(_)
+        | Fact::OrganisationGone(_)
+        | Fact::MemberGone { .. }
+        | Fact::ResourceGone { .. } => true,
         Fact::User { .. } | Fact::Organisation { .. } | Fact::Member { .. } | Fact::Resource { .. } => false,
     }
 }
@@ -170,7 +181,11 @@ fn names_of(
 }
 
 /// The first resource of a scope that belongs to somebody else.
-pub(super) fn foreign(unit: &Unit<'_>, owner: OwnerId, scope: &[ResourceId]) -> rusqlite::Result<Option<ResourceId>> {
+pub(super) fn foreign(
+    unit: &Unit<'_>,
+    owner: OwnerId,
+    scope: &[ResourceId],
+) -> rusqlite::Result<Option<ResourceId>> {
     for id in scope {
         if directory::find_resource(unit.db, id)?.is_some_and(|known| known.owner != owner) {
             return Ok(Some(id.clone()));
@@ -180,7 +195,10 @@ pub(super) fn foreign(unit: &Unit<'_>, owner: OwnerId, scope: &[ResourceId]) -> 
 }
 
 /// Writes the default hooks of a new owner.
-pub(super) fn born(unit: &mut Unit<'_>, default_hooks: &[sonnette_core::model::Hook]) -> rusqlite::Result<()> {
+pub(super) fn born(
+    unit: &mut Unit<'_>,
+    default_hooks: &[sonnette_core::model::Hook],
+) -> rusqlite::Result<()> {
     for hook in default_hooks {
         hooks::insert(unit, hook, None)?;
     }

@@ -54,10 +54,18 @@ impl Keys {
     }
 
     /// Remembers a key.
-    pub(super) fn add(&mut self, db: &Connection, key: IdempotencyKey, event: EventId) -> rusqlite::Result<()> {
+    pub(super) fn add(
+        &mut self,
+        db: &Connection,
+        key: IdempotencyKey,
+        event: EventId,
+    ) -> rusqlite::Result<()> {
         self.last_seq += 1;
-        db.prepare_cached("INSERT INTO key_log (seq, key, event) VALUES (?1, ?2, ?3)")?
-            .execute(params![self.last_seq, key.as_slice(), event.0])?;
+        db.prepare_cached("INSERT INTO key_log (seq, key, event) VALUES (?1, ?2, ?3)")?.execute(params![
+            self.last_seq,
+            key.as_slice(),
+            event.0
+        ])?;
         self.fresh.insert(key, event);
         self.added += 1;
         Ok(())
@@ -77,7 +85,8 @@ impl Keys {
             return Ok(());
         }
         let end = self.merging.len().min(self.merged + slice);
-        let mut insert = db.prepare_cached("INSERT OR REPLACE INTO event_keys (key, event) VALUES (?1, ?2)")?;
+        let mut insert =
+            db.prepare_cached("INSERT OR REPLACE INTO event_keys (key, event) VALUES (?1, ?2)")?;
         for (key, event) in &self.merging[self.merged..end] {
             insert.execute(params![key.as_slice(), event.0])?;
         }

@@ -26,13 +26,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use rusqlite::{Connection, OpenFlags};
 use sonnette_core::catalogue::Catalogue;
-use sonnette_core::ids::{DeliveryId, DestinationId, EventId, HookId, OrganisationId, OwnerId, ResourceId, TokenId, UserId};
+use sonnette_core::ids::{
+    DeliveryId, DestinationId, EventId, HookId, OrganisationId, OwnerId, ResourceId, TokenId, UserId,
+};
 use sonnette_core::model::{
-    Attempt, Delivery, Draft, Event, Fact, Hook, HookView, Ingested, Member, Millis, Organisation, Resource, Role, Token, User,
+    Attempt, Delivery, Draft, Event, Fact, Hook, HookView, Ingested, Member, Millis, Organisation, Resource,
+    Role, Token, User,
 };
 use sonnette_core::ports::{
-    Bearer, Changed, Counts, DeliveryFilter, Leased, Luck, Names, NewToken, Page, Recorded, Resent, Store, StoreError, Stored,
-    Ticket, Tidied, Turn, Verdict,
+    Bearer, Changed, Counts, DeliveryFilter, Leased, Luck, Names, NewToken, Page, Recorded, Resent, Store,
+    StoreError, Stored, Ticket, Tidied, Turn, Verdict,
 };
 use sonnette_core::secret::{Sealer, Secret};
 use tokio::sync::{Notify, Semaphore};
@@ -342,7 +345,12 @@ impl Store for Sqlite {
         self.shared.wake.notified().await;
     }
 
-    async fn names(&self, owner: OwnerId, resource: Option<ResourceId>, author: Option<UserId>) -> Stored<Names> {
+    async fn names(
+        &self,
+        owner: OwnerId,
+        resource: Option<ResourceId>,
+        author: Option<UserId>,
+    ) -> Stored<Names> {
         self.read(move |db, _| directory::names(db, owner, resource.as_ref(), author)).await
     }
 

@@ -91,7 +91,10 @@ impl ToSql for Col<State> {
 impl FromSql for Col<State> {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         let number = value.as_i64()?;
-        State::all().find(|state| state_number(*state) == number).map(Self).ok_or(FromSqlError::OutOfRange(number))
+        State::all()
+            .find(|state| state_number(*state) == number)
+            .map(Self)
+            .ok_or(FromSqlError::OutOfRange(number))
     }
 }
 

@@ -125,7 +125,11 @@ pub(super) fn deliveries(
     }
     if let Some(event) = filter.event {
         let hook = filter.hook.map(|hook| hook.0);
-        return read(&select("", "d.event = ?6 AND (?7 IS NULL OR d.hook = ?7)"), page.limit, &[&event.0, &hook]);
+        return read(
+            &select("", "d.event = ?6 AND (?7 IS NULL OR d.hook = ?7)"),
+            page.limit,
+            &[&event.0, &hook],
+        );
     }
 
     let mut found = Vec::new();
@@ -139,7 +143,11 @@ pub(super) fn deliveries(
         // At most `limit` of each destination, then the newest of all.
         let from = format!("INDEXED BY {index}");
         for destination in destinations(db, filter)? {
-            found.extend(read(&select(&from, &format!("d.destination = ?6 AND {tens}")), page.limit, &[&destination])?);
+            found.extend(read(
+                &select(&from, &format!("d.destination = ?6 AND {tens}")),
+                page.limit,
+                &[&destination],
+            )?);
         }
         if let (None, Some(owner)) = (filter.hook, filter.owner) {
             let by = format!(
@@ -172,15 +180,15 @@ pub(super) fn deliveries(
 /// Whether the hook and the event a filter names are this owner's.
 fn belongs(db: &Connection, filter: &DeliveryFilter, owner: OwnerId) -> rusqlite::Result<bool> {
     let hook = match filter.hook {
-        Some(hook) => {
-            db.prepare_cached("SELECT 1 FROM hooks WHERE id = ?1 AND owner = ?2")?.exists(params![hook.0, Col(owner)])?
-        }
+        Some(hook) => db
+            .prepare_cached("SELECT 1 FROM hooks WHERE id = ?1 AND owner = ?2")?
+            .exists(params![hook.0, Col(owner)])?,
         None => true,
     };
     let event = match filter.event {
-        Some(event) => {
-            db.prepare_cached("SELECT 1 FROM events WHERE id = ?1 AND owner = ?2")?.exists(params![event.0, Col(owner)])?
-        }
+        Some(event) => db
+            .prepare_cached("SELECT 1 FROM events WHERE id = ?1 AND owner = ?2")?
+            .exists(params![event.0, Col(owner)])?,
         None => true,
     };
     Ok(hook && event)
@@ -190,11 +198,14 @@ fn belongs(db: &Connection, filter: &DeliveryFilter, owner: OwnerId) -> rusqlite
 fn destinations(db: &Connection, filter: &DeliveryFilter) -> rusqlite::Result<Vec<i64>> {
     let read = |row: &Row<'_>| row.get(0);
     match (filter.hook, filter.owner) {
-        (Some(hook), _) => {
-            db.prepare_cached("SELECT id FROM destinations WHERE hook = ?1")?.query_map([hook.0], read)?.collect()
-        }
+        (Some(hook), _) => db
+            .prepare_cached("SELECT id FROM destinations WHERE hook = ?1")?
+            .query_map([hook.0], read)?
+            .collect(),
         (None, Some(owner)) => db
-            .prepare_cached("SELECT d.id FROM hooks h JOIN destinations d ON d.hook = h.id WHERE h.owner = ?1")?
+            .prepare_cached(
+                "SELECT d.id FROM hooks h JOIN destinations d ON d.hook = h.id WHERE h.owner = ?1",
+            )?
             .query_map([Col(owner)], read)?
             .collect(),
         (None, None) => Ok(Vec::new()),

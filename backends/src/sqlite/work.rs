@@ -86,7 +86,13 @@ impl Lease {
     }
 
     /// Serves every turn from one snapshot.
-    fn serve(&mut self, shared: &Shared, turns: &[Turn], now: Millis, work: &mut Vec<Work>) -> rusqlite::Result<()> {
+    fn serve(
+        &mut self,
+        shared: &Shared,
+        turns: &[Turn],
+        now: Millis,
+        work: &mut Vec<Work>,
+    ) -> rusqlite::Result<()> {
         let snapshot = self.db.unchecked_transaction()?;
         let mut events: HashMap<EventId, Arc<Event>> = HashMap::new();
         for turn in turns {
@@ -182,7 +188,9 @@ fn load(
                     loaded
                 }
             };
-            if loaded.hook.state != HookState::Enabled || !loaded.hook.destination_ids().contains(&destination) {
+            if loaded.hook.state != HookState::Enabled
+                || !loaded.hook.destination_ids().contains(&destination)
+            {
                 return Ok(None);
             }
             Some(loaded)
@@ -238,17 +246,19 @@ struct Row1 {
 }
 
 fn row(db: &Connection, id: DeliveryId) -> rusqlite::Result<Option<Row1>> {
-    db.prepare_cached("SELECT destination, hook, state, attempts, letter FROM deliveries WHERE event = ?1 AND n = ?2")?
-        .query_row(params![id.event.0, id.n], |row| {
-            Ok(Row1 {
-                destination: DestinationId(row.get(0)?),
-                hook: row.get(1)?,
-                state: col(row, 2)?,
-                attempts: row.get(3)?,
-                letter: row.get(4)?,
-            })
+    db.prepare_cached(
+        "SELECT destination, hook, state, attempts, letter FROM deliveries WHERE event = ?1 AND n = ?2",
+    )?
+    .query_row(params![id.event.0, id.n], |row| {
+        Ok(Row1 {
+            destination: DestinationId(row.get(0)?),
+            hook: row.get(1)?,
+            state: col(row, 2)?,
+            attempts: row.get(3)?,
+            letter: row.get(4)?,
         })
-        .optional()
+    })
+    .optional()
 }
 
 pub(super) fn record(
@@ -261,7 +271,7 @@ pub(super) fn record(
     unit.back(ticket);
     let Some(before) = row(unit.db, id)? else { return Ok(Recorded::Stale) };
     if before.attempts + 1 != ticket.attempt {
-        return Ok(Recorded::Stale);
+        return Ok(stale(unit, &before));
     }
     unit.db
         .prepare_cached(
@@ -287,13 +297,23 @@ pub(super) fn record(
         Verdict::Again(at) => (State::Retrying, Some(at)),
     };
     unit.db
-        .prepare_cached("UPDATE deliveries SET state = ?3, due = ?4, attempts = ?5 WHERE event = ?1 AND n = ?2")?
+        .prepare_cached(
+            "UPDATE deliveries SET state = ?3, due = ?4, attempts = ?5 WHERE event = ?1 AND n = ?2",
+        )?
         .execute(params![id.event.0, id.n, Col(state), due, ticket.attempt])?;
     move_tally(unit, before.hook, before.state, state);
     if let Some(due) = due {
         unit.note(before.destination, due);
     }
     Ok(Recorded::Done)
+}
+
+/// A ticket brought nothing. While it was out its row was passed over, so whatever fell due meanwhile is told again.
+fn stale(unit: &mut Unit<'_>, row: &Row1) -> Recorded {
+    if row.state.is_live() {
+        unit.note(row.destination, 0);
+    }
+    Recorded::Stale
 }
 
 /// Counts a delivery out of one state and into another.
@@ -338,8 +358,9 @@ pub(super) fn resolve(unit: &mut Unit<'_>, ticket: Ticket, now: Millis) -> rusql
     let id = ticket.delivery;
     unit.back(ticket);
     let Some(before) = row(unit.db, id)? else { return Ok(Recorded::Stale) };
-    if before.letter != letter::UNRESOLVED || !before.state.is_live() || before.attempts + 1 != ticket.attempt {
-        return Ok(Recorded::Stale);
+    if before.letter != letter::UNRESOLVED || !before.state.is_live() || before.attempts + 1 != ticket.attempt
+    {
+        return Ok(stale(unit, &before));
     }
     let ahead: Vec<u32> = unit
         .db
@@ -357,7 +378,12 @@ pub(super) fn resolve(unit: &mut Unit<'_>, ticket: Ticket, now: Millis) -> rusql
     resolve_one(unit, id, &before, now)
 }
 
-fn resolve_one(unit: &mut Unit<'_>, id: DeliveryId, before: &Row1, now: Millis) -> rusqlite::Result<Recorded> {
+fn resolve_one(
+    unit: &mut Unit<'_>,
+    id: DeliveryId,
+    before: &Row1,
+    now: Millis,
+) -> rusqlite::Result<Recorded> {
     let (owner, bucket): (OwnerId, i64) = unit
         .db
         .prepare_cached("SELECT owner, bucket FROM events WHERE id = ?1")?
@@ -371,23 +397,28 @@ fn resolve_one(unit: &mut Unit<'_>, id: DeliveryId, before: &Row1, now: Millis) 
                 targets
             }
             // Paused, edited or deleted since it was leased: the house holds or cancels it.
-            _ => return Ok(Recorded::Stale),
+            _ => return Ok(stale(unit, before)),
         },
     };
     // What was cancelled never reached anybody, so its address is free.
     let mut taken: BTreeSet<String> = unit
         .db
-        .prepare_cached("SELECT address FROM deliveries WHERE event = ?1 AND address IS NOT NULL AND state < ?2")?
+        .prepare_cached(
+            "SELECT address FROM deliveries WHERE event = ?1 AND address IS NOT NULL AND state < ?2",
+        )?
         .query_map([id.event.0, CANCELLED], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     let meant = people(unit.db, owner, &targets)?;
     let nobody = meant.is_empty();
-    let fresh: Vec<_> = meant.into_iter().filter(|recipient| taken.insert(recipient.address.clone())).collect();
+    let fresh: Vec<_> =
+        meant.into_iter().filter(|recipient| taken.insert(recipient.address.clone())).collect();
 
     let Some((first, others)) = fresh.split_first() else {
         let reason = if nobody { Cancelled::NoRecipient } else { Cancelled::DuplicateAddress };
         unit.db
-            .prepare_cached("UPDATE deliveries SET state = ?3, due = NULL, letter = ?4 WHERE event = ?1 AND n = ?2")?
+            .prepare_cached(
+                "UPDATE deliveries SET state = ?3, due = NULL, letter = ?4 WHERE event = ?1 AND n = ?2",
+            )?
             .execute(params![id.event.0, id.n, Col(State::Cancelled(reason)), letter::RESOLVED])?;
         return Ok(Recorded::Done);
     };
@@ -494,7 +525,9 @@ pub(super) fn still_meant(db: &Connection, id: DeliveryId) -> rusqlite::Result<b
             (Target::Address(address), None) => directory::canonical_address(address) == recipient.address,
             (Target::User(id), Some(user)) => *id == user && directory::person(db, user)?.is_some(),
             (Target::Organisation { roles }, Some(user)) => directory::role_even_closed(db, owner, user)?
-                .is_some_and(|role| roles.is_empty() || matches!(owner, OwnerId::User(_)) || roles.contains(&role)),
+                .is_some_and(|role| {
+                    roles.is_empty() || matches!(owner, OwnerId::User(_)) || roles.contains(&role)
+                }),
             _ => false,
         };
         if meant {

@@ -191,7 +191,9 @@ impl<T: Send, F: FnOnce(&mut Unit<'_>) -> rusqlite::Result<T> + Send> Job for Ca
     fn answer(self: Box<Self>, failure: Option<StoreError>) {
         let answer = match (failure, self.result) {
             (None, Some(result)) => Ok(result),
-            (failure, _) => Err(failure.unwrap_or_else(|| StoreError::Unavailable("it was not done".to_owned()))),
+            (failure, _) => {
+                Err(failure.unwrap_or_else(|| StoreError::Unavailable("it was not done".to_owned())))
+            }
         };
         // Whoever asked may have gone; what is on disk stays.
         drop(self.reply.send(answer));
@@ -205,7 +207,10 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread, which ends when the last handle is gone.
-    pub(super) fn start(db: Connection, shared: Arc<Shared>) -> rusqlite::Result<(Self, std::thread::JoinHandle<()>)> {
+    pub(super) fn start(
+        db: Connection,
+        shared: Arc<Shared>,
+    ) -> rusqlite::Result<(Self, std::thread::JoinHandle<()>)> {
         let (jobs, waiting) = mpsc::channel(WAITING);
         let memory = Memory::load(&db)?;
         let thread = std::thread::Builder::new()
@@ -307,7 +312,11 @@ fn commit(
     let mut all = || -> rusqlite::Result<()> {
         db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         for job in group.iter_mut() {
-            failures.push(if job.guarded() { guarded(job.as_mut(), &mut unit)? } else { job.run(&mut unit).map(|()| None)? });
+            failures.push(if job.guarded() {
+                guarded(job.as_mut(), &mut unit)?
+            } else {
+                job.run(&mut unit).map(|()| None)?
+            });
         }
         unit.finish()?;
         db.prepare_cached("COMMIT")?.execute([])?;
@@ -340,7 +349,9 @@ pub(super) fn failure(error: &rusqlite::Error) -> StoreError {
             StoreError::Corrupt(error.to_string())
         }
         other => match other.sqlite_error_code() {
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Corrupt(error.to_string()),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                StoreError::Corrupt(error.to_string())
+            }
             _ => StoreError::Unavailable(error.to_string()),
         },
     }

@@ -1,10 +1,10 @@
-//! Memory: at rest on a full store, with a backlog to a receiver that is down, and how soon a restart is ready.
+//! Memory: at rest on a full store, with a backlog that cannot be delivered, and how soon a restart is ready.
 
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 
-use super::{Ground, mib, received};
+use super::{Ground, Site, mib, received};
 use crate::figures::{Goal, Row};
 use crate::receiver::{Receiver, Script, Watch};
 
@@ -45,32 +45,52 @@ pub async fn idle(ground: &Ground, options: Options) -> anyhow::Result<Row> {
     .with("CPU at rest", 100.0 * (usage.cpu - begun.cpu) / options.rest.as_secs_f64(), "%"))
 }
 
-/// A backlog: nobody listens where the hook points to, so every delivery waits. Then the server is killed, and
-/// restarted with the backlog, and then the receiver comes up.
+/// A backlog to a receiver that is down: nobody listens where the hook points to, and every delivery is tried in vain
+/// and waits for its next attempt. Then the server is killed and started again.
+///
+/// # Errors
+/// If anything is refused, or nothing waits.
+pub async fn refused(ground: &Ground, options: Options) -> anyhow::Result<Row> {
+    let site = ground.site().await?;
+    let receiver = Receiver::start(Watch::Count, Script::default())?;
+    let hooks = site.hooks(1, |door| receiver.url(door)).await?;
+    drop(receiver);
+    let row = Row::new(format!("{} pending, connections refused", options.events));
+    let row = fill_in_vain(&site, &hooks, options, row).await?;
+    let site = site.restart(false).await?;
+    let ready = site.server.start_took.as_secs_f64();
+    Ok(row.with_goal("listening after a restart", ready, "s", Goal::AtMost(1.0)))
+}
+
+/// A backlog to a receiver that takes connections and never answers: few are tried, all the others are due. Then the
+/// server is killed and started again, the receiver answers, and the first delivery shows that they are ready.
 ///
 /// # Errors
 /// If anything is refused, or nothing is delivered in the end.
-pub async fn pending(ground: &Ground, options: Options) -> anyhow::Result<Row> {
+pub async fn hanging(ground: &Ground, options: Options) -> anyhow::Result<Row> {
     let site = ground.site().await?;
-    let receiver = Receiver::start(Watch::Count, Script::default())?;
+    let receiver = Receiver::start(Watch::Count, "hang".parse()?)?;
     let address = receiver.address();
     let hooks = site.hooks(1, |door| receiver.url(door)).await?;
+    let row = Row::new(format!("{} pending, receiver hangs", options.events));
+    let row = fill_in_vain(&site, &hooks, options, row).await?;
     drop(receiver);
+    let receiver = Receiver::start_at(address, Watch::Count, Script::default())?;
+    let killed = Instant::now();
+    let site = site.restart(false).await?;
+    let ready = site.server.start_took.as_secs_f64();
+    let first = received(&receiver, 1, FIRST).await?;
+    let usage = site.server.usage()?;
+    Ok(row
+        .with_goal("listening after a restart", ready, "s", Goal::AtMost(1.0))
+        .with("first delivery after the kill", (first - killed).as_secs_f64(), "s")
+        .with("RSS then", mib(usage.rss), "MiB"))
+}
+
+async fn fill_in_vain(site: &Site, hooks: &[String], options: Options, row: Row) -> anyhow::Result<Row> {
     site.fill(options.events, false).await?;
     tokio::time::sleep(IN_VAIN).await;
-    let full = site.server.usage()?;
-    ensure!(site.api.waits(&hooks).await?, "nothing waits");
-
-    let site = site.restart(false).await?;
-    let start_took = site.server.start_took;
-    let receiver = Receiver::start_at(address, Watch::Count, Script::default())?;
-    let up = Instant::now();
-    let first = received(&receiver, 1, FIRST).await?;
-    let after = site.server.usage()?;
-    Ok(Row::new(format!("{} pending, receiver down", options.events))
-        .with_goal("peak", mib(full.peak), "MiB", Goal::AtMost(256.0))
-        .with("RSS", mib(full.rss), "MiB")
-        .with_goal("ready after a restart", start_took.as_secs_f64(), "s", Goal::AtMost(1.0))
-        .with("first delivery once the receiver is up", (first - up).as_secs_f64(), "s")
-        .with("RSS after the restart", mib(after.rss), "MiB"))
+    let usage = site.server.usage()?;
+    ensure!(site.api.waits(hooks).await?, "nothing waits");
+    Ok(row.with_goal("peak", mib(usage.peak), "MiB", Goal::AtMost(256.0)).with("RSS", mib(usage.rss), "MiB"))
 }

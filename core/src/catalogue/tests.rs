@@ -384,3 +384,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_documentation_lists_every_kind_and_family() {
+    let page = include_str!("../../../docs/catalogue.md");
+    let catalogue = Catalogue::builtin().unwrap();
+    for kind in catalogue.kinds() {
+        let row = format!("| `{}` | {} | {} |", kind.name, kind.description, kind.severity.as_str());
+        assert!(page.contains(&row), "docs/catalogue.md lacks: {row}");
+    }
+    for family in catalogue.families() {
+        assert!(page.contains(&format!("| `{}` | {} |", family.name, family.label)), "{}", family.name);
+    }
+}

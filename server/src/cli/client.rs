@@ -46,17 +46,23 @@ const TOKEN_FILE: &str = "operator-token";
 
 /// Which server, and who asks it.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Server")]
 pub struct Access {
     /// The server asked
-    #[arg(long, value_name = "URL", env = "SONNETTE_URL", global = true,
+    #[arg(long, value_name = "URL", env = "SONNETTE_URL", global = true, help_heading = "Server",
           default_value = "http://127.0.0.1:8787", value_parser = parse_server)]
     pub server: Url,
     /// An operator token, or a person's pair written `token.secret`. Others on this machine can read a command line: prefer the variable
-    #[arg(long, env = "SONNETTE_TOKEN", global = true, hide_env_values = true, value_parser = take_token)]
+    #[arg(long, env = "SONNETTE_TOKEN", global = true, help_heading = "Server", hide_env_values = true, value_parser = take_token)]
     pub token: Option<Secret>,
     /// Where the operator token of a server on this machine is looked for if no token is given
-    #[arg(long, value_name = "DIR", env = "SONNETTE_DATA", global = true, default_value = ".sonnette-data")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "SONNETTE_DATA",
+        global = true,
+        help_heading = "Server",
+        default_value = ".sonnette-data"
+    )]
     pub data_dir: PathBuf,
 }
 
@@ -103,7 +109,9 @@ impl Access {
     /// # Errors
     /// If the token given cannot be one, or a remark cannot be written.
     pub fn client(&self, terminal: &mut Terminal) -> Result<Client, Failure> {
-        let given = self.token.as_ref().map(|token| parse_token(token.expose())).transpose();
+        // An empty variable is how a shell says "none".
+        let given = self.token.as_ref().filter(|token| !token.expose().is_empty());
+        let given = given.map(|token| parse_token(token.expose())).transpose();
         let mut token = given.map_err(Failure::Usage)?;
         if token.is_none() && is_loopback(&self.server) {
             token = self.token_of_this_machine(terminal)?;

@@ -140,13 +140,13 @@ mod tests {
     #[test]
     fn old_letters_go_in_slices_and_young_ones_stay() {
         let (data, maildir) = fresh();
-        let now = SystemTime::now();
+        let day = |day: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(day * 86_400);
         for id in 0..5 {
             let path = data.path().join(maildir.write(&id.to_string(), b"x").unwrap());
-            let written = if id < 3 { now - Duration::from_secs(100) } else { now };
+            let written = if id < 3 { day(10) } else { day(20) };
             File::options().write(true).open(path).unwrap().set_modified(written).unwrap();
         }
-        let before = now - Duration::from_secs(50);
+        let before = day(15);
         assert_eq!(maildir.purge(before, 2).unwrap(), Purged { letters: 2, more: true });
         assert_eq!(maildir.purge(before, 2).unwrap(), Purged { letters: 1, more: false });
         assert_eq!(maildir.purge(before, 2).unwrap(), Purged::default());

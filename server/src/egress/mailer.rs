@@ -17,13 +17,14 @@ use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
 use lettre::transport::smtp::extension::ClientId;
-use sonnette_core::ports::{Letter, Posted};
+use sonnette_core::ports::{Clock, Letter, Posted};
 use sonnette_core::secret::Secret;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::idle::{Idle, IdleLimits};
 use super::maildir::Maildir;
+use crate::world::SystemClock;
 
 /// Connections to the relay at a time.
 const LINES: usize = 8;
@@ -88,11 +89,17 @@ impl Default for MailLimits {
 }
 
 /// Sends letters.
-#[derive(Debug)]
 pub struct Mailer {
     from: Mailbox,
     domain: String,
     way: Way,
+    clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for Mailer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mailer").field("from", &self.from).field("way", &self.way).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
@@ -107,14 +114,14 @@ impl Mailer {
     /// # Errors
     /// If the sender is no address, the relay's name cannot be verified by TLS, or the Maildir cannot be made.
     pub fn new(settings: MailSettings) -> io::Result<Self> {
-        Self::with_limits(settings, MailLimits::default())
+        Self::with(settings, MailLimits::default(), Arc::new(SystemClock))
     }
 
-    /// A mailer with other limits.
+    /// A mailer with other limits and another clock.
     ///
     /// # Errors
     /// As [`Mailer::new`].
-    pub fn with_limits(settings: MailSettings, limits: MailLimits) -> io::Result<Self> {
+    pub fn with(settings: MailSettings, limits: MailLimits, clock: Arc<dyn Clock>) -> io::Result<Self> {
         let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidInput, text);
         let address = address(&settings.from_address)
             .map_err(|why| invalid(format!("the sender {} {why}", settings.from_address)))?;
@@ -124,7 +131,7 @@ impl Mailer {
             Some(relay) => Way::Relay(Box::new(Lines::new(relay, &settings.domain, limits)?)),
             None => Way::Maildir(Arc::new(Maildir::open(settings.maildir)?)),
         };
-        Ok(Self { from, domain: settings.domain, way })
+        Ok(Self { from, domain: settings.domain, way, clock })
     }
 
     /// The Maildir letters are written to, if there is no relay.
@@ -177,13 +184,14 @@ impl Mailer {
     /// The letter as bytes, ASCII only, and whom it is for.
     fn compose(&self, letter: &Letter) -> Result<(Address, Vec<u8>), String> {
         let to = address(&letter.to).map_err(|why| format!("the recipient's address {why}"))?;
+        let now = SystemTime::UNIX_EPOCH + Duration::from_millis(self.clock.now().try_into().unwrap_or(0));
         let id = letter.message_id.chars().filter(|c| c.is_ascii_graphic() && !"<>@".contains(*c));
         let id: String = id.collect();
         let mut message = Message::builder()
             .from(self.from.clone())
             .to(Mailbox::new(None, to.clone()))
             .subject(one_line(&letter.subject))
-            .date(SystemTime::now())
+            .date(now)
             .message_id(Some(format!("<{id}@{}>", self.domain)));
         for (name, value) in &letter.headers {
             message = message.raw_header(header(name, value)?);

@@ -103,8 +103,9 @@ fn verdict(parts: &Parts, work: &Work, said: &Said, now: Millis) -> Verdict {
         .map(|steps| steps.iter().map(|seconds| Millis::from(*seconds) * SECOND).collect());
     let usual = if work.recipient.is_some() { backoff::MAIL_STEPS } else { backoff::POST_STEPS };
     let failure = Failure {
-        attempts: work.ticket.attempt,
-        accepted: work.event.id.at(),
+        // Not the ticket's number: a resent delivery goes on counting, and its schedule begins anew.
+        attempts: work.made + 1,
+        accepted: work.since,
         now,
         not_before,
         luck: parts.luck.fraction(),

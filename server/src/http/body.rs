@@ -109,3 +109,51 @@ pub(super) fn shape<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
     reader.end().map_err(|error| Problem::new(Id::Malformed, error.to_string()))?;
     Ok(value)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn bodies_in_flight_share_one_budget_and_give_it_back() {
+        let budget = Budget::default();
+        let body = || Body::from(vec![b' '; LARGE]);
+        let mut held = Vec::new();
+        for _ in 0..BUDGET / LARGE {
+            held.push(budget.read(body(), LARGE).await.map_err(|problem| problem.id).unwrap());
+        }
+        let full = budget.read(Body::from("x"), SMALL).await.map(|_| ()).map_err(|problem| problem.id);
+        assert_eq!(full, Err(Id::Busy));
+        held.pop();
+        assert!(budget.read(body(), LARGE).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_body_beyond_its_limit_is_refused_and_costs_nothing_afterwards() {
+        let budget = Budget::default();
+        let large = budget.read(Body::from(vec![0; SMALL + 1]), SMALL).await.map(|_| ()).map_err(|problem| problem.id);
+        assert_eq!((large, budget.0.available_permits()), (Err(Id::TooLarge), BUDGET / UNIT));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_arrive_is_given_up() {
+        let endless = futures_util::stream::pending::<Result<Bytes, std::io::Error>>();
+        let slow = Budget::default().read(Body::from_stream(endless), SMALL).await.map(|_| ()).map_err(|problem| problem.id);
+        assert_eq!(slow, Err(Id::TooSlow));
+    }
+
+    #[test]
+    fn a_wrong_field_is_named_by_its_path() {
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Shape {
+            #[expect(dead_code, reason = "only its reading matters")]
+            urls: Vec<Vec<u8>>,
+        }
+        let problem = shape::<Shape>(r#"{"urls":[[1],["x"]]}"#).unwrap_err();
+        assert_eq!((problem.id, problem.field.as_deref()), (Id::Invalid, Some("urls[1][0]")));
+        assert_eq!(shape::<Shape>(r#"{"urls":[]} x"#).unwrap_err().id, Id::Malformed);
+        let unknown = shape::<Shape>(r#"{"urls":[],"colour":1}"#).unwrap_err();
+        assert!(unknown.detail.contains("colour"), "{unknown:?}");
+    }
+}

@@ -77,9 +77,19 @@ fn settings(relay: Option<Relay>) -> MailSettings {
     }
 }
 
+/// Noon on 1 December 2026.
+#[derive(Debug)]
+struct Noon;
+
+impl Clock for Noon {
+    fn now(&self) -> i64 {
+        1_796_126_400_000
+    }
+}
+
 fn mailer(port: u16) -> Mailer {
     let relay = Relay { host: "127.0.0.1".to_owned(), port, tls: RelayTls::None, login: None };
-    Mailer::new(settings(Some(relay))).unwrap()
+    Mailer::with(settings(Some(relay)), MailLimits::default(), Arc::new(Noon)).unwrap()
 }
 
 fn letter() -> Letter {
@@ -111,7 +121,7 @@ async fn a_letter_the_relay_takes_is_accepted_in_its_words() {
     has("Auto-Submitted: auto-generated");
     has(&format!("List-Unsubscribe: <https://example.org/{}>", "t".repeat(200)));
     assert!(heard.iter().any(|line| line.starts_with("Content-Type: multipart/alternative")));
-    assert!(heard.iter().any(|line| line.starts_with("Date: ")));
+    has("Date: Tue, 01 Dec 2026 12:00:00 +0000");
     assert!(!heard.iter().any(|line| line.starts_with("Bcc")), "{heard:#?}");
     assert!(heard.iter().all(|line| line.is_ascii()));
 }
@@ -165,7 +175,7 @@ async fn a_relay_that_hangs_is_left_and_its_late_reply_is_nobodys() {
     let (port, _) = relay(&[(".", Act::Hang)]).await;
     let relay = Relay { host: "127.0.0.1".to_owned(), port, tls: RelayTls::None, login: None };
     let limits = MailLimits { total: Duration::from_millis(100), ..MailLimits::default() };
-    let mailer = Mailer::with_limits(settings(Some(relay)), limits).unwrap();
+    let mailer = Mailer::with(settings(Some(relay)), limits, Arc::new(SystemClock)).unwrap();
     let late = Posted::Again(None, "no answer from the relay within 0 s".to_owned());
     assert_eq!(mailer.mail(&letter()).await, late);
     let Way::Relay(lines) = &mailer.way else { panic!() };

@@ -1,0 +1,16 @@
+//! What the delivery contract promises, tried on the whole flow: with the world at its edges in the test's hands, and on
+//! the real program from outside.
+
+#![allow(clippy::unwrap_used, reason = "tests say what they expect")]
+
+mod api;
+mod between;
+mod fairness;
+mod full;
+mod ledger;
+mod power;
+mod program;
+mod retry;
+mod strangers;
+mod synced;
+mod world;
