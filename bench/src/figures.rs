@@ -83,7 +83,10 @@ impl Row {
         let mut line = format!("| {} |", self.what);
         for (index, figure) in self.figures.iter().enumerate() {
             let separator = if index == 0 { " " } else { " · " };
-            let _ = write!(line, "{separator}{} {} {}", figure.name, Grouped(figure.value), figure.unit);
+            let _ = write!(line, "{separator}{} {}", figure.name, Grouped(figure.value));
+            if !figure.unit.is_empty() {
+                let _ = write!(line, " {}", figure.unit);
+            }
             if let Some(goal) = figure.goal {
                 let mark = if goal.reached(figure.value) { "reached" } else { "**missed**" };
                 let _ = write!(line, " ({goal}: {mark})");

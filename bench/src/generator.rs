@@ -11,25 +11,18 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail, ensure};
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
-use hyper::{Method, Request, Uri};
-use serde_json::Value;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::line::{Answer, Line};
-use crate::payload::{Payload, uuid_of};
+use crate::poster::Poster;
+use crate::receiver::Receiver;
 use crate::{clock, payload};
 
-/// Connections that may break in a row before we give up.
-const MOST_BROKEN: u32 = 10;
 /// How long answers may be awaited after the last post.
 const LAST_ANSWERS: Duration = Duration::from_secs(30);
-/// The longest wait after a refusal: a run is about what the server takes.
-const AFTER_REFUSAL: Duration = Duration::from_millis(10);
+/// How often a connection looks whether there is room: seldom enough to cost next to nothing.
+const ROOM_AGAIN: Duration = Duration::from_millis(4);
 
 /// What is posted, and where.
 #[derive(Debug, Clone)]
@@ -66,30 +59,18 @@ pub struct Limits {
 pub struct Room {
     /// Events accepted so far.
     pub accepted: Arc<AtomicU64>,
-    /// Deliveries that arrived so far.
-    pub received: Arc<dyn Received>,
+    /// Where deliveries arrive.
+    pub receiver: Arc<Receiver>,
     /// Deliveries an event owes.
     pub each: u64,
     /// Deliveries that may be under way.
     pub most: u64,
 }
 
-/// Something that counts what arrives.
-pub trait Received: std::fmt::Debug + Send + Sync {
-    /// So far.
-    fn received(&self) -> u64;
-}
-
-impl Received for crate::receiver::Receiver {
-    fn received(&self) -> u64 {
-        Self::received(self)
-    }
-}
-
 impl Room {
     async fn wait(&self) {
-        while self.accepted.load(Ordering::Relaxed) * self.each > self.received.received() + self.most {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+        while self.accepted.load(Ordering::Relaxed) * self.each > self.receiver.received() + self.most {
+            tokio::time::sleep(ROOM_AGAIN).await;
         }
     }
 }
@@ -133,104 +114,6 @@ impl Outcome {
             .into_iter()
             .for_each(|(status, count)| *self.refused.entry(status).or_default() += count);
         self.took.extend(other.took);
-    }
-}
-
-/// One connection's side of a load.
-struct Poster {
-    load: Load,
-    host: HeaderValue,
-    authorization: Option<HeaderValue>,
-    payload: Payload,
-    line: Line,
-    outcome: Outcome,
-    broken_in_a_row: u32,
-}
-
-impl Poster {
-    async fn new(load: Load) -> anyhow::Result<Self> {
-        let bearer = |token: &Arc<str>| HeaderValue::from_str(&format!("Bearer {token}"));
-        Ok(Self {
-            host: HeaderValue::from_str(&load.address.to_string())?,
-            authorization: load.token.as_ref().map(bearer).transpose()?,
-            payload: Payload::new(load.size, load.ids)?,
-            line: Line::open(load.address).await?,
-            outcome: Outcome::default(),
-            broken_in_a_row: 0,
-            load,
-        })
-    }
-
-    /// Posts the events from `first` on; they carry `time`, and that is where their time counts from.
-    async fn post(&mut self, first: u64, time: u64) -> anyhow::Result<u64> {
-        let request = self.request(first, time);
-        match self.line.exchange(request).await {
-            Ok(answer) => {
-                self.broken_in_a_row = 0;
-                self.outcome.took.push(clock::micros_since(time));
-                let accepted = accepted(&answer, self.load.batch as u64);
-                self.outcome.accepted += accepted;
-                if accepted < self.load.batch as u64 {
-                    *self.outcome.refused.entry(answer.status).or_default() += 1;
-                    tokio::time::sleep(AFTER_REFUSAL).await;
-                }
-                Ok(accepted)
-            }
-            Err(error) => {
-                self.outcome.broken += 1;
-                self.broken_in_a_row += 1;
-                if self.broken_in_a_row >= MOST_BROKEN {
-                    return Err(error.context("connections break one after the other"));
-                }
-                self.line = Line::open(self.load.address).await?;
-                Ok(0)
-            }
-        }
-    }
-
-    fn request(&mut self, first: u64, time: u64) -> Request<Full<Bytes>> {
-        let body = if self.load.batch == 1 {
-            Bytes::copy_from_slice(self.event(first, time))
-        } else {
-            let mut body = Vec::with_capacity(self.load.batch * (self.load.size + 1) + 1);
-            for number in first..first + self.load.batch as u64 {
-                body.push(if number == first { b'[' } else { b',' });
-                body.extend_from_slice(self.event(number, time));
-            }
-            body.push(b']');
-            Bytes::from(body)
-        };
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = Uri::from_static("/api/v1/events");
-        let headers = request.headers_mut();
-        headers.insert(HOST, self.host.clone());
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Some(authorization) = &self.authorization {
-            headers.insert(AUTHORIZATION, authorization.clone());
-        }
-        request
-    }
-
-    fn event(&mut self, number: u64, time: u64) -> &[u8] {
-        let owners = &self.load.owners;
-        let owner = &owners[usize::try_from(number).unwrap_or_default() % owners.len()];
-        let id = if self.load.ids { uuid_of(self.load.seed, number) } else { uuid::Uuid::nil() };
-        self.payload.stamp(owner, number, time, id)
-    }
-}
-
-/// How many of `posted` events an answer accepts.
-fn accepted(answer: &Answer, posted: u64) -> u64 {
-    match answer.status {
-        207 => {
-            let read = serde_json::from_slice::<Value>(&answer.body).unwrap_or_default();
-            let results = read["results"].as_array().map_or(&[][..], Vec::as_slice);
-            results.iter().filter(|result| matches!(result["status"].as_u64(), Some(200 | 202))).count()
-                as u64
-        }
-        200..300 => posted,
-        _ => 0,
     }
 }
 
@@ -346,7 +229,7 @@ pub fn owners(count: u64) -> Arc<[String]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::receiver::{Receiver, Script, Watch};
+    use crate::receiver::{Script, Watch};
 
     fn load(receiver: &Receiver, batch: usize) -> Load {
         let address = receiver.address();
@@ -387,13 +270,5 @@ mod tests {
         assert_eq!(outcome.accepted, 10);
         assert!(outcome.took.windows(2).all(|pair| pair[1] > pair[0]), "{:?}", outcome.took);
         assert_eq!(receiver.take_latencies().len(), 10);
-    }
-
-    #[test]
-    fn a_mixed_answer_counts_what_it_accepts() {
-        let body = Bytes::from_static(
-            br#"{"results":[{"status":202,"id":"a"},{"status":400},{"status":200,"id":"b"}]}"#,
-        );
-        assert_eq!(accepted(&Answer { status: 207, body }, 3), 2);
     }
 }

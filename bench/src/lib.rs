@@ -13,6 +13,7 @@ pub mod generator;
 pub mod ledger;
 pub mod line;
 pub mod payload;
+mod poster;
 pub mod receiver;
 pub mod runs;
 pub mod server;

@@ -15,6 +15,7 @@ pub mod mail;
 pub mod matching;
 pub mod message;
 pub mod model;
+pub mod oauth;
 pub mod permission;
 pub mod ports;
 pub mod secret;

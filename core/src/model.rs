@@ -245,8 +245,10 @@ pub enum Target {
     },
     /// One user.
     User(UserId),
-    /// One address, as given but for the domain in lower case.
-    Address(String),
+    /// Like `User`, but meant without being named: whoever made the hook. Clever Cloud's clients give and expect it so.
+    Maker(UserId),
+    /// Addresses given as one entry, at least one; each as given but for the domain in lower case.
+    Addresses(Vec<String>),
 }
 
 /// One place a webhook posts to.
@@ -538,6 +540,23 @@ pub struct Attempt {
     pub excerpt: Option<String>,
     /// Whether it counts as made.
     pub succeeded: bool,
+}
+
+/// An attempt of a webhook that failed, as it is kept with the hook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedAttempt {
+    /// The format its destination had.
+    pub format: String,
+    /// Where it posted to.
+    pub url: Secret,
+    /// When it began.
+    pub at: Millis,
+    /// HTTP status, if there was a reply.
+    pub status: Option<u16>,
+    /// What went wrong, in words.
+    pub note: Option<String>,
+    /// The beginning of the reply.
+    pub excerpt: Option<String>,
 }
 
 // ------------------------------------------------------------------------------------------------------- access

@@ -12,7 +12,7 @@ use crate::ids::{
     DeliveryId, DestinationId, EventId, HookId, OrganisationId, OwnerId, ResourceId, TokenId, UserId,
 };
 use crate::model::{
-    Attempt, Delivery, Draft, Event, Fact, Hook, HookView, Ingested, Member, Millis, Organisation, Recipient,
+    Attempt, Delivery, Draft, Event, Fact, FailedAttempt, Hook, HookView, Ingested, Member, Millis, Organisation, Recipient,
     Resource, Role, SigningSecrets, State, Token, User,
 };
 use crate::secret::Secret;
@@ -39,6 +39,9 @@ pub struct Page<K> {
     /// At most so many.
     pub limit: usize,
 }
+
+/// Failed attempts kept of each webhook.
+pub const FAILURES: usize = 10;
 
 /// Which deliveries to list; every given field must hold. One of `owner`, `hook` or `event` is set.
 #[derive(Debug, Clone, Default)]
@@ -255,6 +258,9 @@ pub trait Store: Send + Sync + 'static {
     async fn hook(&self, id: HookId) -> Stored<Option<HookView>>;
     /// An owner's hooks, oldest first.
     async fn hooks(&self, owner: OwnerId) -> Stored<Vec<HookView>>;
+    /// The last [`FAILURES`] failed attempts of each of these webhooks, over all its destinations, first one first. Kept
+    /// as long as hook, destination and retention allow; hooks without any are left out.
+    async fn failures(&self, hooks: Vec<HookId>) -> Stored<BTreeMap<HookId, Vec<FailedAttempt>>>;
 
     // --------------------------------------------------------------------------------------------------- work
 

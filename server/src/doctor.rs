@@ -60,7 +60,20 @@ pub fn run(args: &DoctorArgs) -> Result<ExitCode> {
 
 fn look(config: &Config, findings: &mut Vec<Finding>) -> Result<()> {
     let runtime = runtime()?;
-    let store = match app::open_store(config, Arc::new(SystemLuck)) {
+    let store = if !config.data.exists() {
+        Finding { what: "store", fine: true, saw: format!("{}: the first start makes it", config.data.display()) }
+    } else {
+        store(config, &runtime)
+    };
+    findings.push(store);
+    findings.push(disk(config.data.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("."))));
+    findings.push(names(config));
+    findings.push(mail(config, &runtime));
+    Ok(())
+}
+
+fn store(config: &Config, runtime: &tokio::runtime::Runtime) -> Finding {
+    match app::open_store(config, Arc::new(SystemLuck)) {
         Ok(store) => match runtime.block_on(store.about()) {
             Ok(about) => Finding { what: "store", fine: true, saw: list(about) },
             Err(error) => Finding { what: "store", fine: false, saw: error.to_string() },
@@ -68,12 +81,7 @@ fn look(config: &Config, findings: &mut Vec<Finding>) -> Result<()> {
         // A server that runs has it: that is how it should be.
         Err(error) if is_in_use(&error) => Finding { what: "store", fine: true, saw: "in use by a server that runs".to_owned() },
         Err(error) => Finding { what: "store", fine: false, saw: format!("{error:#}") },
-    };
-    findings.push(store);
-    findings.push(disk(&config.data));
-    findings.push(names(config));
-    findings.push(mail(config, &runtime));
-    Ok(())
+    }
 }
 
 fn is_in_use(error: &anyhow::Error) -> bool {
@@ -89,9 +97,14 @@ fn list(about: impl IntoIterator<Item = (&'static str, String)>) -> String {
 /// Whether letters leave.
 fn mail(config: &Config, runtime: &tokio::runtime::Runtime) -> Finding {
     let says = config::mail_says(&config.mail);
-    let reached = match Mailer::new(config.mail.clone()) {
-        Ok(mailer) => runtime.block_on(mailer.reach()),
-        Err(error) => Err(error.to_string()),
+    // Without a relay there is nobody to reach, and looking must not make the Maildir.
+    let reached = if config.mail.relay.is_none() {
+        Ok(())
+    } else {
+        match Mailer::new(config.mail.clone()) {
+            Ok(mailer) => runtime.block_on(mailer.reach()),
+            Err(error) => Err(error.to_string()),
+        }
     };
     match reached {
         Ok(()) => Finding { what: "mail", fine: true, saw: says },

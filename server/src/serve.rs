@@ -73,7 +73,11 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
 pub(crate) fn log(level: &str, json: bool) -> Result<()> {
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_new(level).with_context(|| format!("log.level: `{level}` is no log filter"))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A line that cannot be written is lost. Saying so, on the same full disk, would be a panic in whoever wrote it.
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
     let set = if json { log.json().try_init() } else { log.try_init() };
     set.map_err(|error| anyhow::anyhow!("the log cannot be set up: {error}"))
 }

@@ -228,7 +228,6 @@ pub async fn a_refused_event_makes_nothing_known(mut world: World) {
     let owner = refused.owner;
     let mut plain = world.draft("GIT_PUSH");
     plain.owner = owner;
-    // Owed, and then undone: an end that cannot be so comes after matching.
     let mut contradicted = world.draft("ORGANISATION_USER_ADDITION");
     contradicted.facts = vec![Fact::Member {
         organisation: ORGANISATION,

@@ -46,6 +46,10 @@ pub async fn a_lease_stays_within_a_destinations_bound_and_serves_the_others(mut
         out = world.lease().await;
     }
     assert_eq!(served, 1_000 + 4);
+    // Little room is filled from as many destinations as it takes.
+    world.webhook_there(3).await;
+    world.push().await;
+    assert_eq!(world.store().lease(world.now, 5).await.expect("leased").work.len(), 5);
 }
 
 /// See the name.

@@ -51,6 +51,8 @@ pub(super) struct Agenda {
 /// One destination's part of a lease.
 pub(super) struct Turn {
     pub(super) destination: DestinationId,
+    /// Since when something of it is due, as far as is known.
+    pub(super) due: Millis,
     /// Rows to take at most.
     pub(super) room: usize,
     /// Rows out, to be passed over.
@@ -98,27 +100,22 @@ impl Agenda {
         Some(destination)
     }
 
-    /// The destinations to serve now, earliest due first, for at most `max` rows in all. Each is taken out of the queue
-    /// until [`Agenda::out`] says what was found; what is noted meanwhile is kept.
+    /// At most `max` destinations to serve now, earliest due first. Each is taken out of the queue until
+    /// [`Agenda::out`] says what was found; what is noted meanwhile is kept.
     pub(super) fn turns(&mut self, now: Millis, max: usize) -> Vec<Turn> {
-        let (mut turns, mut left) = (Vec::new(), max);
-        while left > 0 {
+        let mut turns = Vec::new();
+        while turns.len() < max {
             let Some((_, destination)) = self.queue.first().copied().filter(|(due, _)| *due <= now) else {
                 break;
             };
             self.lapse(destination, now);
-            let mut turn = None;
             self.change(destination, |waiting| {
-                if !waiting.full && waiting.next.is_some_and(|due| due <= now) {
+                if let Some(due) = waiting.next.filter(|due| *due <= now && !waiting.full) {
                     waiting.next = None;
-                    let room = BOUND.saturating_sub(waiting.out.len()).min(left);
-                    turn = Some(Turn { destination, room, out: waiting.out.clone() });
+                    let room = BOUND.saturating_sub(waiting.out.len());
+                    turns.push(Turn { destination, due, room, out: waiting.out.clone() });
                 }
             });
-            if let Some(turn) = turn {
-                left = left.saturating_sub(turn.room.max(1));
-                turns.push(turn);
-            }
         }
         turns
     }

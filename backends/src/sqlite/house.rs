@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, params};
 use sonnette_core::ids::{DeliveryId, DestinationId, EventId, HookId, OrganisationId, OwnerId, UserId};
-use sonnette_core::model::{Cancelled, Millis, State};
+use sonnette_core::model::{Cancelled, HookState, Millis, State};
 use sonnette_core::ports::{Counts, Tidied};
 
 use super::rows::{Col, col, settle};
@@ -18,13 +18,16 @@ const SLICE: i64 = 500;
 /// Events erased at once; each takes its deliveries and attempts with it.
 const PURGE: i64 = 200;
 
+/// One kind of work: given now, what is erased before, and what excerpts are forgotten before, it moves a slice of rows.
+type Step = fn(&mut Unit<'_>, Millis, Millis, Millis) -> rusqlite::Result<i64>;
+
 pub(super) fn tidy(
     unit: &mut Unit<'_>,
     now: Millis,
     before: Millis,
     excerpts_before: Millis,
 ) -> rusqlite::Result<Tidied> {
-    let steps: [fn(&mut Unit<'_>, Millis, Millis, Millis) -> rusqlite::Result<i64>; 5] = [
+    let steps: [Step; 5] = [
         |unit, now, _, _| settle_hook(unit, now),
         |unit, _, _, _| settle_destination(unit),
         |unit, _, before, _| purge_events(unit, before),
@@ -238,7 +241,7 @@ fn erase_owner(unit: &mut Unit<'_>, now: Millis) -> rusqlite::Result<i64> {
     let db = unit.db;
     for owner in closed(db, now)? {
         // Hooks that hold will never be resumed.
-        for hook in held_hooks(db, owner)? {
+        if let Some(hook) = holding_hook(db, owner)? {
             hooks::delete(unit, hook)?;
             return Ok(1);
         }
@@ -273,10 +276,11 @@ fn closed(db: &Connection, now: Millis) -> rusqlite::Result<Vec<OwnerId>> {
     Ok(owners)
 }
 
-fn held_hooks(db: &Connection, owner: OwnerId) -> rusqlite::Result<Vec<HookId>> {
-    db.prepare_cached("SELECT id FROM hooks WHERE owner = ?1 AND deleted IS NULL AND state <> 0 LIMIT 1")?
-        .query_map([Col(owner)], |row| row.get(0).map(HookId))?
-        .collect()
+/// A hook that holds.
+fn holding_hook(db: &Connection, owner: OwnerId) -> rusqlite::Result<Option<HookId>> {
+    db.prepare_cached("SELECT id FROM hooks WHERE owner = ?1 AND deleted IS NULL AND state <> ?2 LIMIT 1")?
+        .query_row(params![Col(owner), Col(HookState::Enabled)], |row| row.get(0).map(HookId))
+        .optional()
 }
 
 fn erase_slice(unit: &mut Unit<'_>, owner: OwnerId) -> rusqlite::Result<i64> {

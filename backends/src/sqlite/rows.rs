@@ -139,7 +139,23 @@ pub(super) mod settle {
 enum TargetColumn {
     Roles(Vec<String>),
     User(String),
-    Address(String),
+    Maker(String),
+    #[serde(alias = "address", deserialize_with = "one_or_more")]
+    Addresses(Vec<String>),
+}
+
+/// Before entries could hold several addresses, a column held one text.
+fn one_or_more<'de, D: serde::Deserializer<'de>>(column: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        One(String),
+        More(Vec<String>),
+    }
+    Ok(match Either::deserialize(column)? {
+        Either::One(address) => vec![address],
+        Either::More(addresses) => addresses,
+    })
 }
 
 pub(super) fn targets_to_text(targets: &[Target]) -> String {
@@ -150,7 +166,8 @@ pub(super) fn targets_to_text(targets: &[Target]) -> String {
                 TargetColumn::Roles(roles.iter().map(|r| r.as_str().to_owned()).collect())
             }
             Target::User(id) => TargetColumn::User(id.to_string()),
-            Target::Address(address) => TargetColumn::Address(address.clone()),
+            Target::Maker(id) => TargetColumn::Maker(id.to_string()),
+            Target::Addresses(addresses) => TargetColumn::Addresses(addresses.clone()),
         })
         .collect();
     serde_json::to_string(&columns).unwrap_or_default()
@@ -164,7 +181,8 @@ pub(super) fn targets_from_text(text: &str) -> rusqlite::Result<Vec<Target>> {
                 Ok(Target::Organisation { roles: roles.iter().filter_map(|r| Role::parse(r)).collect() })
             }
             TargetColumn::User(id) => id.parse().map(Target::User).map_err(bad),
-            TargetColumn::Address(address) => Ok(Target::Address(address)),
+            TargetColumn::Maker(id) => id.parse().map(Target::Maker).map_err(bad),
+            TargetColumn::Addresses(addresses) => Ok(Target::Addresses(addresses)),
         })
         .collect()
 }
@@ -220,8 +238,11 @@ mod tests {
             Target::Organisation { roles: BTreeSet::from([Role::Admin, Role::Accounting]) },
             Target::Organisation { roles: BTreeSet::new() },
             Target::User("user_11111111-1111-4111-8111-111111111111".parse().unwrap()),
-            Target::Address("a@example.org".into()),
+            Target::Maker("user_11111111-1111-4111-8111-111111111111".parse().unwrap()),
+            Target::Addresses(vec!["a@example.org".into(), "b@example.org".into()]),
         ];
         assert_eq!(targets_from_text(&targets_to_text(&targets)).unwrap(), targets);
+        let before = r#"[{"address":"a@example.org"}]"#;
+        assert_eq!(targets_from_text(before).unwrap(), [Target::Addresses(vec!["a@example.org".into()])]);
     }
 }

@@ -19,6 +19,8 @@ use super::{Shared, directory, hooks, lock};
 
 /// Loaded hooks kept in memory; all are dropped when there are more.
 const HOOKS: usize = 10_000;
+/// Destinations served from one snapshot.
+const TURNS: usize = 32;
 /// When to look again at a destination whose rows do not read.
 const UNREADABLE_AGAIN: Millis = MINUTE;
 
@@ -58,45 +60,55 @@ impl Lease {
     }
 
     pub(super) fn take(&mut self, shared: &Shared, now: Millis, max: usize) -> rusqlite::Result<Leased> {
-        let turns = lock(&shared.agenda).turns(now, max);
-        // After the turns: a change of hooks comes before the notes it leads to. Read before, a resumed hook could be
-        // taken for paused, and the note that says otherwise be gone.
-        let version = shared.hooks_version.load(Ordering::Acquire);
-        if version != self.version || self.hooks.len() > HOOKS {
-            self.hooks.clear();
-            self.version = version;
-        }
         let mut leased = Leased::default();
-        if !turns.is_empty() {
-            let outcome = self.serve(shared, &turns, now, &mut leased.work);
-            if outcome.is_err() {
-                // Nothing was handed out: everything is as due as before.
+        loop {
+            let turns = lock(&shared.agenda).turns(now, TURNS.min(max - leased.work.len()));
+            if turns.is_empty() {
+                break;
+            }
+            // After the turns: a change of hooks comes before the notes it leads to. Read before, a resumed hook could
+            // be taken for paused, and the note that says otherwise be gone.
+            let version = shared.hooks_version.load(Ordering::Acquire);
+            if version != self.version || self.hooks.len() > HOOKS {
+                self.hooks.clear();
+                self.version = version;
+            }
+            if let Err(error) = self.serve(shared, &turns, now, max, &mut leased.work) {
+                // Nothing is handed out: everything is as due as before.
                 let mut agenda = lock(&shared.agenda);
-                for work in leased.work.drain(..) {
+                for work in leased.work {
                     agenda.back(work.ticket);
+                    agenda.note(work.destination, now);
                 }
                 for turn in &turns {
-                    agenda.note(turn.destination, now);
+                    agenda.note(turn.destination, turn.due);
                 }
+                return Err(error);
             }
-            outcome?;
         }
         leased.next_due = lock(&shared.agenda).next_due();
         Ok(leased)
     }
 
-    /// Serves every turn from one snapshot.
+    /// Serves some turns from one snapshot, until there are `max` in all.
     fn serve(
         &mut self,
         shared: &Shared,
         turns: &[Turn],
         now: Millis,
+        max: usize,
         work: &mut Vec<Work>,
     ) -> rusqlite::Result<()> {
+        // Taken after the turns: whatever a turn was noted for is in it.
         let snapshot = self.db.unchecked_transaction()?;
         let mut events: HashMap<EventId, Arc<Event>> = HashMap::new();
         for turn in turns {
-            let (due, mut next) = due_of(&snapshot, turn, now)?;
+            let room = turn.room.min(max - work.len());
+            if room == 0 {
+                lock(&shared.agenda).note(turn.destination, turn.due);
+                continue;
+            }
+            let (due, mut next) = due_of(&snapshot, turn, room, now)?;
             let first = work.len();
             for one in &due {
                 match load(&snapshot, shared, &mut self.hooks, &mut events, turn.destination, one, now) {
@@ -123,20 +135,25 @@ impl Lease {
 }
 
 /// The rows of a turn, and when the first one after them falls due.
-fn due_of(db: &Connection, turn: &Turn, now: Millis) -> rusqlite::Result<(Vec<Due>, Option<Millis>)> {
+fn due_of(
+    db: &Connection,
+    turn: &Turn,
+    room: usize,
+    now: Millis,
+) -> rusqlite::Result<(Vec<Due>, Option<Millis>)> {
     let mut statement = db.prepare_cached(
         "SELECT event, n, due FROM deliveries INDEXED BY deliveries_ready
          WHERE destination = ?1 AND due IS NOT NULL ORDER BY due, event, n LIMIT ?2",
     )?;
-    let limit = turn.room + turn.out.len() + 1;
+    let limit = room + turn.out.len() + 1;
     let mut rows = statement.query(params![turn.destination.0, i64::try_from(limit).unwrap_or(i64::MAX)])?;
-    let mut due = Vec::with_capacity(turn.room);
+    let mut due = Vec::with_capacity(room);
     while let Some(row) = rows.next()? {
         let one = Due { id: DeliveryId { event: EventId(row.get(0)?), n: row.get(1)? }, at: row.get(2)? };
         if turn.out.contains(&one.id) {
             continue;
         }
-        if one.at > now || due.len() == turn.room {
+        if one.at > now || due.len() == room {
             return Ok((due, Some(one.at)));
         }
         due.push(one);

@@ -5,9 +5,10 @@ use std::process::Command;
 
 use sonnette_backends::sqlite::OpenError;
 use sonnette_core::frame;
-use sonnette_core::ids::{EventId, OwnerId};
-use sonnette_core::model::{Draft, Fact, Ingested, Millis};
-use sonnette_core::ports::{Store, StoreError};
+use sonnette_core::ids::{DestinationId, EventId, HookId, OwnerId};
+use sonnette_core::model::{Destination, Draft, Fact, Hook, HookState, Ingested, Millis, Way};
+use sonnette_core::ports::{Changed, Store, StoreError};
+use sonnette_core::secret::Secret;
 
 use crate::world::{CATALOGUE, open};
 
@@ -51,6 +52,38 @@ fn a_store_of_a_later_version_is_refused() {
     assert!(matches!(open(dir.path()), Err(OpenError::Later(1_000, _))));
 }
 
+#[tokio::test]
+async fn a_hook_whose_secret_does_not_open_does_not_keep_the_others_from_being_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).unwrap();
+    organisation(&*store).await;
+    for n in 1..=2 {
+        let url = Secret::new("https://a.example");
+        let destinations = vec![Destination { id: DestinationId(n), format: "raw".into(), url }];
+        let hook = Hook {
+            id: HookId(n),
+            owner: owner(),
+            name: "A hook".into(),
+            events: None,
+            scope: None,
+            way: Way::Webhook { destinations },
+            schedule: None,
+            state: HookState::Enabled,
+            created_at: NOW,
+        };
+        assert_eq!(store.add_hook(hook, Some(Secret::new("whsec_x"))).await.unwrap(), Changed::Done);
+    }
+    store.ingest(vec![draft()], NOW).await.unwrap();
+    drop(store);
+    let db = rusqlite::Connection::open(dir.path().join("sonnette.sqlite")).unwrap();
+    db.execute("UPDATE hooks SET secret = x'01' WHERE id = 1", []).unwrap();
+    drop(db);
+    let store = open(dir.path()).unwrap();
+    let leased = store.lease(NOW, 10).await.unwrap();
+    assert_eq!(leased.work.iter().map(|work| work.destination).collect::<Vec<_>>(), [DestinationId(2)]);
+    assert!(leased.next_due.is_some_and(|due| due > NOW), "it is looked at again, and not at once");
+}
+
 /// A child runs with a bound on the size of its files (`ulimit -f`), which refuses writes as a full disk does; then the
 /// bound is lifted.
 #[tokio::test]
@@ -80,6 +113,12 @@ fn owner() -> OwnerId {
     "orga_22222222-2222-4222-8222-222222222222".parse().unwrap()
 }
 
+async fn organisation(store: &dyn Store) {
+    let OwnerId::Organisation(id) = owner() else { panic!("an organisation") };
+    let born = Fact::Organisation { id, name: None, founder: None, hooks: Vec::new() };
+    assert_eq!(store.learn(vec![born], NOW).await.unwrap(), Ok(()));
+}
+
 fn draft() -> Draft {
     let data = format!(r#"{{"filler":"{}"}}"#, "x".repeat(20_000));
     Draft {
@@ -97,9 +136,7 @@ fn draft() -> Draft {
 
 async fn fill(dir: &Path) {
     let store = open(dir).unwrap();
-    let OwnerId::Organisation(id) = owner() else { panic!("an organisation") };
-    let born = Fact::Organisation { id, name: None, founder: None, hooks: Vec::new() };
-    assert_eq!(store.learn(vec![born], NOW).await.unwrap(), Ok(()));
+    organisation(&*store).await;
     let mut accepted: Vec<EventId> = Vec::new();
     let error = loop {
         match store.ingest(vec![draft()], NOW).await {

@@ -1,5 +1,7 @@
 //! The embedded store keeps what every store promises, and what it promises on its own.
 
+#![allow(clippy::unwrap_used, reason = "tests say what they expect")]
+
 mod disk;
 mod durability;
 mod world;

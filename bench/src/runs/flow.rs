@@ -40,7 +40,7 @@ pub async fn run(ground: &Ground, options: Options) -> anyhow::Result<Row> {
     let accepted = Arc::new(AtomicU64::new(0));
     let room = Room {
         accepted: Arc::clone(&accepted),
-        received: Arc::<Receiver>::clone(&receiver),
+        receiver: Arc::clone(&receiver),
         each,
         most: options.backlog,
     };

@@ -60,7 +60,7 @@ async fn measure(ground: &Ground, options: Options, owners: u64) -> anyhow::Resu
     let load = Load { owners: generator::owners(owners), ..site.load(options.connections) };
     let at_rate =
         latency::Options { rate: options.rate, connections: options.connections, time: options.time };
-    let latency = latency::measure(&site, &receiver, &load, at_rate).await?;
+    let latency = latency::measure(&receiver, &load, at_rate).await?;
     anyhow::ensure!(latency.missing == 0, "{} deliveries did not arrive", latency.missing);
 
     site.pause(&matching).await?;

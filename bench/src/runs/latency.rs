@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::{Ground, Site, Span};
+use super::{Ground, Span};
 use crate::figures::{Goal, Row, Times};
-use crate::generator::{self, Load};
+use crate::generator::{self, Load, Outcome};
 use crate::receiver::{Receiver, Script, Watch};
 
 /// What is posted first and not counted.
@@ -44,7 +44,7 @@ pub async fn run(ground: &Ground, options: Options) -> anyhow::Result<Row> {
     let receiver = Receiver::start(Watch::Latency, Script::default())?;
     site.hooks(1, |door| receiver.url(door)).await?;
     let span = Span::start(&site.server)?;
-    let latency = measure(&site, &receiver, &site.load(options.connections), options).await?;
+    let latency = measure(&receiver, &site.load(options.connections), options).await?;
     let row = Row::new(format!("latency at {}/s, {} s", options.rate, options.time.as_secs()))
         .with_goal("p50", latency.delivery.at(0.5), "ms", Goal::AtMost(3.0))
         .with_goal("p99", latency.delivery.at(0.99), "ms", Goal::AtMost(15.0))
@@ -60,29 +60,26 @@ pub async fn run(ground: &Ground, options: Options) -> anyhow::Result<Row> {
 ///
 /// # Errors
 /// If anything is refused or breaks.
-pub async fn measure(
-    site: &Site,
+pub async fn measure(receiver: &Receiver, load: &Load, options: Options) -> anyhow::Result<Latency> {
+    pass(receiver, load, options.rate, WARM).await?;
+    let (outcome, arrived) = pass(receiver, load, options.rate, options.time).await?;
+    let mut numbers = HashSet::new();
+    // A repeat is not what a receiver waited for.
+    let first = arrived.into_iter().filter(|(number, _)| numbers.insert(*number));
+    let delivery = Times::new(first.map(|(_, micros)| micros).collect());
+    let missing = outcome.accepted.saturating_sub(numbers.len() as u64);
+    Ok(Latency { delivery, post: Times::new(outcome.took), missing })
+}
+
+async fn pass(
     receiver: &Receiver,
     load: &Load,
-    options: Options,
-) -> anyhow::Result<Latency> {
-    let warm = (f64::from(options.rate) * WARM.as_secs_f64()) as u64;
+    rate: u32,
+    time: Duration,
+) -> anyhow::Result<(Outcome, Vec<(u64, u32)>)> {
     let before = receiver.received();
-    let outcome = generator::open(load, options.rate, WARM + options.time).await?.clean()?;
-    // What does not arrive in time is told by its number below.
+    let outcome = generator::open(load, rate, time).await?.clean()?;
+    // What does not arrive in time is told by its number.
     let _ = super::received(receiver, before + outcome.accepted, LAST).await;
-    let mut numbers = HashSet::new();
-    let mut delivery = Vec::new();
-    for (number, micros) in receiver.take_latencies() {
-        if numbers.insert(number) && number >= warm {
-            delivery.push(micros);
-        }
-    }
-    site.server.usage()?;
-    let post = outcome.took;
-    Ok(Latency {
-        delivery: Times::new(delivery),
-        post: Times::new(post),
-        missing: outcome.accepted.saturating_sub(numbers.len() as u64),
-    })
+    Ok((outcome, receiver.take_latencies()))
 }

@@ -23,7 +23,6 @@ use sonnette_core::model::{
 use sonnette_core::ports::{Changed, Clock, DeliveryFilter, Luck, Page, Store};
 use sonnette_core::secret::{Sealer, Secret};
 use sonnette_core::signing;
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -173,14 +172,10 @@ impl World {
         }
     }
 
-    /// Wakes whenever the world changed; see [`Self::until`].
-    pub fn changes(&self) -> watch::Receiver<()> {
-        self.strangers.changes()
-    }
-
     // ----------------------------------------------------------------------------------------------- what there is
 
-    async fn people(&self) {
+    /// The owner and the members.
+    pub async fn people(&self) {
         let mut facts = vec![Fact::Organisation { id: OWNER, name: Some("Acme".to_owned()), founder: None, hooks: vec![] }];
         for (n, (email, role)) in MEMBERS.iter().zip([Role::Admin, Role::Developer, Role::Accounting]).enumerate() {
             facts.push(Fact::User {
