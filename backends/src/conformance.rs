@@ -3,6 +3,7 @@
 //! A backend gives a [`Harness`] and writes `sonnette_backends::conformance!(harness())` in its test binary; the macro
 //! is the one list of cases, so a new promise is tried on every backend. The cases panic when a promise is broken.
 
+mod ahead;
 mod events;
 mod hooks;
 mod house;
@@ -26,6 +27,7 @@ use sonnette_core::ports::{Changed, DeliveryFilter, Page, Recorded, Store, Turn,
 use sonnette_core::secret::Secret;
 use uuid::Uuid;
 
+pub use ahead::*;
 pub use events::*;
 pub use hooks::*;
 pub use house::*;
@@ -53,6 +55,12 @@ macro_rules! conformance {
             a_refused_event_makes_nothing_known,
             a_deletion_is_matched_before_it_is_learnt,
             pages_of_events_give_each_once,
+            whoever_reads_on_gets_each_event_once_in_order,
+            a_look_stays_within_its_room_but_gives_one_event_whatever_its_size,
+            a_quiet_owners_event_is_found_behind_very_many_of_others,
+            a_look_knows_the_readers_roles_and_organisations_of_its_moment,
+            what_retention_erased_is_told_and_what_an_erased_owner_took_along_is_not,
+            whoever_waits_is_told_whose_events_grew,
             a_hook_reads_back_as_it_was_written,
             a_hook_of_nobody_or_about_somebody_elses_resource_is_refused,
             an_owner_may_not_have_hooks_without_end,
@@ -79,10 +87,13 @@ macro_rules! conformance {
             a_resent_delivery_begins_its_schedule_anew,
             what_falls_due_wakes_whoever_leases,
             a_delivery_is_read_back_with_its_attempts,
+            the_last_failed_attempts_of_a_webhook_are_kept_with_it,
+            failed_attempts_go_with_their_destination_their_hook_and_retention,
             a_letter_becomes_one_for_each_distinct_address,
             an_address_gets_one_letter_over_all_hooks,
             a_letter_for_nobody_is_cancelled,
             who_left_gets_nothing_and_who_joined_in_time_does,
+            a_user_a_hook_names_is_told_while_they_are_one_of_the_owners_people,
             admins_are_told_by_the_house_unless_a_hook_mails_them,
             a_letter_of_a_hook_paused_meanwhile_is_not_resolved,
             facts_are_learnt_all_or_none,

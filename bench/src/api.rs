@@ -141,6 +141,23 @@ impl Api {
         Ok(())
     }
 
+    /// Makes a member of an organisation, and gives a pair of theirs.
+    ///
+    /// # Errors
+    /// If one call is refused.
+    pub async fn member(&self, owner: &str) -> anyhow::Result<String> {
+        let text = |value: &Value, name: &str| {
+            value[name].as_str().map(str::to_owned).ok_or_else(|| anyhow!("an answer without `{name}`"))
+        };
+        let user = json!({"email": "reader@example.com", "name": "Reader"});
+        let user = text(&self.call(Call::post("/api/v1/users".to_owned(), &user)).await?, "id")?;
+        let path = format!("/api/v1/organisations/{owner}/members/{user}");
+        self.call(Call { method: "PUT", ..Call::post(path, &json!({"role": "DEVELOPER"})) }).await?;
+        let pair = json!({"name": "bench", "user": user});
+        let pair = self.call(Call::post("/api/v1/tokens".to_owned(), &pair)).await?;
+        Ok(format!("{}.{}", text(&pair, "token")?, text(&pair, "secret")?))
+    }
+
     /// Makes hooks and gives their ids.
     ///
     /// # Errors

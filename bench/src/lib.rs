@@ -14,6 +14,7 @@ pub mod ledger;
 pub mod line;
 pub mod payload;
 mod poster;
+pub mod reader;
 pub mod receiver;
 pub mod runs;
 pub mod server;

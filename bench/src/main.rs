@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use sonnette_bench::figures::{Row, TABLE_HEAD, medians};
 use sonnette_bench::ledger;
 use sonnette_bench::receiver::{Receiver, Script, Watch};
-use sonnette_bench::runs::{Ground, bare, flow, hooks, intake, latency, memory};
+use sonnette_bench::runs::{Ground, bare, flow, hooks, intake, latency, memory, streams};
 use sonnette_bench::server::Program;
 
 #[derive(Parser)]
@@ -118,6 +118,15 @@ enum Run {
         connections: usize,
         #[arg(long, default_value_t = 10)]
         seconds: u64,
+    },
+    /// Readers of streams: idle, stalled, and cut off again and again; 0 leaves one out
+    Streams {
+        #[arg(long, default_value_t = 10_000)]
+        idle: usize,
+        #[arg(long, default_value_t = 1_000)]
+        stalled: usize,
+        #[arg(long, default_value_t = 100)]
+        resumes: usize,
     },
     /// Every run of docs/benchmarks.md, as one table
     All {
@@ -242,6 +251,17 @@ async fn rows(common: &Common, run: Run) -> anyhow::Result<Vec<Row>> {
                         let options = hooks::Options { owners, hooks_each, rate, connections, time };
                         kinds[0].push(hooks::run(&ground, options).await?);
                     }
+                    Run::Streams { idle, stalled, resumes } => {
+                        if idle > 0 {
+                            kinds[0].push(streams::idle(&ground, idle).await?);
+                        }
+                        if stalled > 0 {
+                            kinds[1].push(streams::stalled(&ground, stalled).await?);
+                        }
+                        if resumes > 0 {
+                            kinds[2].push(streams::resumes(&ground, resumes).await?);
+                        }
+                    }
                     Run::Intake { .. } | Run::All { .. } | Run::Ledger { .. } | Run::Receive { .. } => {}
                 }
             }
@@ -270,6 +290,7 @@ fn all(preload: u64) -> Vec<Run> {
         latency(2_000),
         Run::Hooks { owners: 10_000, hooks_each: 10, rate: 2_000, connections: 64, seconds: 10 },
         Run::Memory { events: 1_000_000, rest: 60 },
+        Run::Streams { idle: 10_000, stalled: 1_000, resumes: 100 },
         intake(1, preload),
         intake(100, preload),
     ]
@@ -298,6 +319,9 @@ fn command(run: &Run) -> String {
         Run::Memory { events, rest } => format!("memory --events {events} --rest {rest}"),
         Run::Hooks { owners, hooks_each, rate, .. } => {
             format!("hooks --owners {owners} --hooks-each {hooks_each} --rate {rate}")
+        }
+        Run::Streams { idle, stalled, resumes } => {
+            format!("streams --idle {idle} --stalled {stalled} --resumes {resumes}")
         }
         Run::All { .. } => "all".to_owned(),
         Run::Ledger { kills, .. } => format!("ledger --kills {kills}"),

@@ -108,7 +108,10 @@ mod tests {
         let edited_ = edited(&old, vec![named(2)], || DestinationId(9)).unwrap();
         assert_eq!((edited_[0].id.0, edited_[0].format.as_str(), edited_[0].url.expose()), (2, "slack", "b"));
         assert_eq!(edited(&old, vec![named(3)], || DestinationId(9)), Err(NoSuchDestination { at: 0 }));
-        assert_eq!(edited(&old, vec![named(2), named(2)], || DestinationId(9)), Err(NoSuchDestination { at: 1 }));
+        assert_eq!(
+            edited(&old, vec![named(2), named(2)], || DestinationId(9)),
+            Err(NoSuchDestination { at: 1 })
+        );
     }
 
     proptest! {

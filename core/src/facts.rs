@@ -170,8 +170,12 @@ pub fn default_hooks(
     now: Millis,
     next_id: &mut dyn FnMut() -> i64,
 ) -> Vec<Hook> {
-    let mut make = |default: &DefaultHook| Hook {
-        id: HookId(next_id()),
+    let defaults = catalogue.default_hooks();
+    // Lists go by time, then by id, and these share their time: sorted ids keep the catalogue's order.
+    let mut ids: Vec<_> = defaults.iter().map(|_| next_id()).collect();
+    ids.sort_unstable();
+    let mut make = |(id, default): (i64, &DefaultHook)| Hook {
+        id: HookId(id),
         owner,
         name: default.name.clone(),
         events: Some(default.events.clone()),
@@ -184,7 +188,7 @@ pub fn default_hooks(
         state: HookState::Enabled,
         created_at: now,
     };
-    catalogue.default_hooks().iter().map(&mut make).collect()
+    ids.into_iter().zip(defaults).map(&mut make).collect()
 }
 
 #[cfg(test)]

@@ -145,25 +145,30 @@ impl Authorization {
 
     /// Whether it was signed with these secrets, for this request. Takes the same time for every wrong signature of one length.
     ///
-    /// `url` is what the client called: absolute, with its query.
-    pub fn verify(&self, method: &http::Method, url: &str, consumer: &Secret, token: &Secret) -> bool {
+    /// `urls` are those the client may have called, absolute, with their query. PLAINTEXT signs none.
+    pub fn verify(
+        &self,
+        method: &http::Method,
+        urls: &[impl AsRef<str>],
+        consumer: &Secret,
+        token: &Secret,
+    ) -> bool {
         let (consumer, token) = (consumer.expose(), token.expose());
         let key = Secret::new(format!("{}&{}", encoded(consumer), encoded(token)));
+        let key = key.expose().as_bytes();
+        let given = self.signature.expose().as_bytes();
         if self.method == Method::Plaintext {
             // Clients differ in whether they encode the secrets before they encode the signature.
             let bare = Secret::new(format!("{consumer}&{token}"));
-            let given = self.signature.expose().as_bytes();
-            return bool::from(given.ct_eq(key.expose().as_bytes()) | given.ct_eq(bare.expose().as_bytes()));
+            return bool::from(given.ct_eq(key) | given.ct_eq(bare.expose().as_bytes()));
         }
-        let Ok(given) = STANDARD.decode(self.signature.expose()) else { return false };
-        let Some(base) = self.base_string(method, url) else { return false };
-        let (key, base) = (key.expose().as_bytes(), base.as_bytes());
-        match self.method {
-            Method::HmacSha512 => made_with::<Hmac<Sha512>>(key, base, &given),
-            Method::HmacSha256 => made_with::<Hmac<Sha256>>(key, base, &given),
-            Method::HmacSha1 => made_with::<Hmac<Sha1>>(key, base, &given),
+        let Ok(given) = STANDARD.decode(given) else { return false };
+        urls.iter().filter_map(|url| self.base_string(method, url.as_ref())).any(|base| match self.method {
+            Method::HmacSha512 => made_with::<Hmac<Sha512>>(key, base.as_bytes(), &given),
+            Method::HmacSha256 => made_with::<Hmac<Sha256>>(key, base.as_bytes(), &given),
+            Method::HmacSha1 => made_with::<Hmac<Sha1>>(key, base.as_bytes(), &given),
             Method::Plaintext => false,
-        }
+        })
     }
 
     /// RFC 5849 §3.4.1. `None` if the URL is not absolute.

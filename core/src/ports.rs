@@ -12,8 +12,8 @@ use crate::ids::{
     DeliveryId, DestinationId, EventId, HookId, OrganisationId, OwnerId, ResourceId, TokenId, UserId,
 };
 use crate::model::{
-    Attempt, Delivery, Draft, Event, Fact, FailedAttempt, Hook, HookView, Ingested, Member, Millis, Organisation, Recipient,
-    Resource, Role, SigningSecrets, State, Token, User,
+    Attempt, Delivery, Draft, Event, Fact, FailedAttempt, Hook, HookView, Ingested, Member, Millis,
+    Organisation, Recipient, Resource, Role, SigningSecrets, State, Token, User,
 };
 use crate::secret::Secret;
 
@@ -163,6 +163,49 @@ pub enum Resent {
     NoDestination,
 }
 
+/// How far somebody has read, and how much more they take.
+#[derive(Debug, Clone)]
+pub struct Look {
+    /// Who reads, if it is a person: their role in each owner is read with its events.
+    pub reader: Option<UserId>,
+    /// Owners, and the last event read of each.
+    pub places: Vec<(OwnerId, EventId)>,
+    /// Besides: the reader's own space and every organisation they are a member of, after this event.
+    pub others: Option<EventId>,
+    /// Events at most.
+    pub events: usize,
+    /// Bytes of frames at most; the first event is given whatever its size.
+    pub bytes: usize,
+}
+
+/// What was read of one owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stretch {
+    /// Whose.
+    pub owner: OwnerId,
+    /// The reader's role there at this moment; `None` if they have none, or no person reads.
+    pub role: Option<Role>,
+    /// The place it begins after.
+    pub from: EventId,
+    /// The events, oldest first.
+    pub events: Vec<Event>,
+    /// Everything of the owner up to here was given; the place to look from next.
+    pub until: EventId,
+    /// Whether there may be more at once.
+    pub more: bool,
+}
+
+/// What lies ahead of a reader, all as of one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ahead {
+    /// One for each owner, in the order asked.
+    pub stretches: Vec<Stretch>,
+    /// The last id given to any event: none to come is below it.
+    pub newest: EventId,
+    /// The last id retention erased: who has read less far has missed what is gone.
+    pub erased: EventId,
+}
+
 /// Names people use, for messages.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Names {
@@ -240,6 +283,13 @@ pub trait Store: Send + Sync + 'static {
     async fn event(&self, id: EventId) -> Stored<Option<Event>>;
     /// An owner's events, newest first.
     async fn events(&self, owner: OwnerId, page: Page<EventId>) -> Stored<Vec<Event>>;
+    /// What came after each place, oldest first, with the reader's roles: read at one moment, so that what somebody may
+    /// not read any more is known before it is handed out.
+    async fn ahead(&self, look: Look) -> Stored<Ahead>;
+    /// Waits until there are new events, and says whose; `None` stands for everybody. A person whose memberships, rights
+    /// or tokens changed is told of as the owner of their own space. One caller at a time. A lost signal costs time, never an
+    /// event: readers look by themselves now and then.
+    async fn grown(&self) -> Option<Vec<OwnerId>>;
 
     // -------------------------------------------------------------------------------------------------- hooks
 

@@ -25,7 +25,9 @@ use crate::egress::Outside;
 use crate::egress::maildir::Maildir;
 use crate::flow::tidy::Keeping;
 use crate::flow::{Parts, dispatch, tidy};
-use crate::http::{self, Site, listen};
+use crate::http::tls::{self, Certificates};
+use crate::http::{self, Site, Terms, listen};
+use crate::stream::Hub;
 use crate::world::{SystemClock, SystemLuck};
 
 /// The file the first operator token is written to.
@@ -40,6 +42,8 @@ pub struct Running {
     pub address: SocketAddr,
     /// What it works with.
     pub parts: Parts,
+    /// The certificate it shows, if it listens with TLS.
+    pub certificates: Option<Arc<Certificates>>,
     stop: CancellationToken,
     doors: JoinHandle<()>,
     flow: Vec<JoinHandle<()>>,
@@ -67,7 +71,9 @@ pub fn open_store(config: &Config, luck: Arc<dyn Luck>) -> Result<Arc<dyn Store>
 /// Reads the key, or makes it. It is on disk before anything is sealed with it.
 fn key(path: &Path, luck: &dyn Luck) -> Result<Sealer> {
     match std::fs::read_to_string(path) {
-        Ok(text) => Sealer::from_text(&text).with_context(|| format!("{} does not hold a key", path.display())),
+        Ok(text) => {
+            Sealer::from_text(&text).with_context(|| format!("{} does not hold a key", path.display()))
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let bytes = luck.bytes32();
             write_private(path, Sealer::to_text(&bytes).as_bytes())?;
@@ -128,31 +134,60 @@ pub async fn start(config: Config) -> Result<Running> {
         links: Arc::new(config.links),
         house: Arc::new(house),
     };
-    let listener =
-        TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", config.listen))?;
     let address = listener.local_addr()?;
 
     let stop = CancellationToken::new();
     let hooks_changed = Arc::new(Notify::new());
-    let site = Site::new(parts.clone(), config.guard, config.policy, Arc::clone(&hooks_changed));
+    let terms = Terms {
+        consumers: config.consumers,
+        public_url: config.public_url,
+        trusted_proxies: config.trusted_proxies,
+    };
+    let streams = Arc::new(Hub::new(
+        Arc::clone(&parts.store),
+        Arc::clone(&parts.catalogue),
+        config.policy.clone(),
+        config.heartbeat,
+        stop.clone(),
+    ));
+    let mut site = Site::new(
+        parts.clone(),
+        config.guard,
+        config.policy,
+        terms,
+        Arc::clone(&hooks_changed),
+        Arc::clone(&streams),
+    );
+    site.applications = config.applications;
     let router = http::router(Arc::new(site));
     let keeping = Keeping { events: config.retention, excerpts: config.excerpts };
     let flow = vec![
         tokio::spawn(dispatch::run(parts.clone(), config.in_flight, stop.clone())),
         tokio::spawn(tidy::run(parts.clone(), keeping, hooks_changed, stop.clone())),
+        tokio::spawn(streams.run()),
         tokio::spawn(keep_maildir(maildir, Arc::clone(&parts.clock), config.retention, stop.clone())),
     ];
-    let doors = tokio::spawn(listen::serve(listener, router, stop.clone()));
+    let acceptor = config.tls.clone().map(tls::acceptor).transpose()?;
+    let doors = tokio::spawn(listen::serve(listener, acceptor, router, stop.clone()));
     tracing::info!(%address, store = ?parts.store.about().await?, mail, "started");
-    Ok(Running { address, parts, stop, doors, flow })
+    Ok(Running { address, parts, certificates: config.tls, stop, doors, flow })
 }
 
 /// Letters written instead of sent obey retention like everything else.
-async fn keep_maildir(maildir: Option<Arc<Maildir>>, clock: Arc<dyn Clock>, retention: Millis, stop: CancellationToken) {
+async fn keep_maildir(
+    maildir: Option<Arc<Maildir>>,
+    clock: Arc<dyn Clock>,
+    retention: Millis,
+    stop: CancellationToken,
+) {
     let Some(maildir) = maildir else { return };
     while !stop.is_cancelled() {
         let keep = Arc::clone(&maildir);
-        let before = UNIX_EPOCH + Duration::from_millis(u64::try_from(clock.now() - retention).unwrap_or_default());
+        let before =
+            UNIX_EPOCH + Duration::from_millis(u64::try_from(clock.now() - retention).unwrap_or_default());
         let purged = tokio::task::spawn_blocking(move || keep.purge(before, LETTERS)).await;
         let pause = match purged {
             Ok(Ok(purged)) if purged.more => Duration::from_secs(1),
@@ -167,6 +202,11 @@ async fn keep_maildir(maildir: Option<Arc<Maildir>>, clock: Arc<dyn Clock>, rete
 }
 
 impl Running {
+    /// What clients put before a path.
+    pub fn origin(&self) -> String {
+        format!("{}://{}", if self.certificates.is_some() { "https" } else { "http" }, self.address)
+    }
+
     /// Stops: no new connections and attempts, those under way finish, and the store is closed.
     pub async fn stop(self) {
         self.stop.cancel();

@@ -16,13 +16,19 @@ use crate::serve::sources;
 pub fn run(args: &CheckConfigArgs) -> Result<ExitCode> {
     let read = config::read(&sources(&args.installation));
     let (fine, words) = match &read {
-        Ok(config) => (true, vec![format!("{} kinds of events", config.catalogue.kinds().len()), config::mail_says(&config.mail)]),
+        Ok(config) => {
+            let kinds = format!("{} kinds of events", config.catalogue.kinds().len());
+            (true, vec![kinds, config::tls_says(config.tls.as_deref()), config::mail_says(&config.mail)])
+        }
         Err(config::Mistakes(mistakes)) => (false, mistakes.clone()),
     };
     if args.json {
         println!("{}", json!({"ok": fine, "says": words}));
     } else {
-        println!("{}", if fine { "The configuration holds together:" } else { "The configuration has mistakes:" });
+        println!(
+            "{}",
+            if fine { "The configuration holds together:" } else { "The configuration has mistakes:" }
+        );
         words.iter().for_each(|line| println!("  {line}"));
     }
     Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -12,12 +12,12 @@ use anyhow::Result;
 use serde::Serialize;
 use sonnette_core::ports::Clock;
 
+use crate::app;
 use crate::cli::DoctorArgs;
 use crate::config::{self, Config};
 use crate::egress::mailer::Mailer;
 use crate::serve::{runtime, sources};
 use crate::world::{SystemClock, SystemLuck};
-use crate::app;
 
 /// Syncs tried.
 const SYNCS: u32 = 50;
@@ -43,7 +43,9 @@ pub fn run(args: &DoctorArgs) -> Result<ExitCode> {
     let mut findings = Vec::new();
     match config::read(&sources(&args.installation)) {
         Ok(config) => look(&config, &mut findings)?,
-        Err(mistakes) => findings.push(Finding { what: "configuration", fine: false, saw: mistakes.to_string() }),
+        Err(mistakes) => {
+            findings.push(Finding { what: "configuration", fine: false, saw: mistakes.to_string() })
+        }
     }
     findings.push(clock());
     findings.push(open_files());
@@ -61,12 +63,18 @@ pub fn run(args: &DoctorArgs) -> Result<ExitCode> {
 fn look(config: &Config, findings: &mut Vec<Finding>) -> Result<()> {
     let runtime = runtime()?;
     let store = if !config.data.exists() {
-        Finding { what: "store", fine: true, saw: format!("{}: the first start makes it", config.data.display()) }
+        Finding {
+            what: "store",
+            fine: true,
+            saw: format!("{}: the first start makes it", config.data.display()),
+        }
     } else {
         store(config, &runtime)
     };
     findings.push(store);
     findings.push(disk(config.data.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("."))));
+    // Files that do not parse or match are a mistake of the configuration, and told there.
+    findings.push(Finding { what: "tls", fine: true, saw: config::tls_says(config.tls.as_deref()) });
     findings.push(names(config));
     findings.push(mail(config, &runtime));
     Ok(())
@@ -79,7 +87,9 @@ fn store(config: &Config, runtime: &tokio::runtime::Runtime) -> Finding {
             Err(error) => Finding { what: "store", fine: false, saw: error.to_string() },
         },
         // A server that runs has it: that is how it should be.
-        Err(error) if is_in_use(&error) => Finding { what: "store", fine: true, saw: "in use by a server that runs".to_owned() },
+        Err(error) if is_in_use(&error) => {
+            Finding { what: "store", fine: true, saw: "in use by a server that runs".to_owned() }
+        }
         Err(error) => Finding { what: "store", fine: false, saw: format!("{error:#}") },
     }
 }
@@ -129,7 +139,11 @@ fn disk(data: &Path) -> Finding {
     // A file that stays behind is in nobody's way.
     drop(std::fs::remove_file(&path));
     match outcome {
-        Ok(rate) => Finding { what: "disk", fine: rate >= SLOW_DISK, saw: format!("{rate} syncs a second of 1 KiB each") },
+        Ok(rate) => Finding {
+            what: "disk",
+            fine: rate >= SLOW_DISK,
+            saw: format!("{rate} syncs a second of 1 KiB each"),
+        },
         Err(error) => Finding { what: "disk", fine: false, saw: format!("{}: {error}", data.display()) },
     }
 }
@@ -138,7 +152,9 @@ fn disk(data: &Path) -> Finding {
 fn names(config: &Config) -> Finding {
     let host = config.mail.relay.as_ref().map_or("localhost", |relay| relay.host.as_str());
     match (host, 25).to_socket_addrs() {
-        Ok(addresses) => Finding { what: "names", fine: true, saw: format!("{host} has {} addresses", addresses.count()) },
+        Ok(addresses) => {
+            Finding { what: "names", fine: true, saw: format!("{host} has {} addresses", addresses.count()) }
+        }
         Err(error) => Finding { what: "names", fine: false, saw: format!("{host}: {error}") },
     }
 }
@@ -146,7 +162,11 @@ fn names(config: &Config) -> Finding {
 fn clock() -> Finding {
     let now = SystemClock.now();
     let shown = jiff::Timestamp::from_millisecond(now).map(|at| at.to_string()).unwrap_or_default();
-    Finding { what: "clock", fine: now > THIS_PROGRAM, saw: format!("{shown}; receivers refuse signatures 5 minutes off") }
+    Finding {
+        what: "clock",
+        fine: now > THIS_PROGRAM,
+        saw: format!("{shown}; receivers refuse signatures 5 minutes off"),
+    }
 }
 
 fn open_files() -> Finding {

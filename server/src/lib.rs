@@ -14,4 +14,5 @@ pub mod flow;
 pub mod http;
 pub mod mail_test;
 pub mod serve;
+pub mod stream;
 pub mod world;

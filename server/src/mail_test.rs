@@ -22,11 +22,15 @@ pub fn run(args: &MailTestArgs) -> Result<ExitCode> {
     let config = config::read(&sources(&args.installation))?;
     let says = config::mail_says(&config.mail);
     let outside = Outside::new(config.guard, config.mail).context("the way out cannot be built")?;
-    let text = "This letter was asked for by `sonnette mail test`.\n\nIf you read it, letters arrive.\n".to_owned();
+    let text =
+        "This letter was asked for by `sonnette mail test`.\n\nIf you read it, letters arrive.\n".to_owned();
     let letter = Letter {
         to,
         subject: "A test letter from Sonnette".to_owned(),
-        html: format!("<!doctype html><html lang=\"en\"><body><p>{}</p></body></html>", text.trim().replace("\n\n", "</p><p>")),
+        html: format!(
+            "<!doctype html><html lang=\"en\"><body><p>{}</p></body></html>",
+            text.trim().replace("\n\n", "</p><p>")
+        ),
         text,
         message_id: format!("test.{}", SystemClock.now()),
         headers: vec![("Auto-Submitted".to_owned(), "auto-generated".to_owned())],

@@ -1,14 +1,16 @@
 //! `sonnette serve`: reads the configuration, starts everything, and stops well when told.
 
+use std::convert::Infallible;
 use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app;
 use crate::cli::{Installation, ServeArgs};
 use crate::config::{self, Config, Sources};
+use crate::http::tls::Certificates;
 
 /// Runs until SIGTERM or SIGINT.
 ///
@@ -28,24 +30,46 @@ pub(crate) fn sources(installation: &Installation) -> Sources {
 
 async fn serve(config: Config) -> Result<ExitCode> {
     let mut stop = Stop::new()?;
+    // Without TLS SIGHUP ends us, as it ends any program whose terminal goes.
+    let hangup = match &config.tls {
+        Some(_) => Some(signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?),
+        None => None,
+    };
     let (data, mail) = (config.data.clone(), config::mail_says(&config.mail));
     let running = app::start(config).await?;
     let mut out = std::io::stdout().lock();
     writeln!(out, "letters: {mail}")?;
     writeln!(out, "operator token: {}", data.join(app::TOKEN_FILE).display())?;
-    writeln!(out, "listening on http://{}", running.address)?;
+    writeln!(out, "listening on {}", running.origin())?;
     out.flush()?;
     drop(out);
-    stop.wait().await;
+    tokio::select! {
+        () = stop.wait() => {}
+        never = renew(running.certificates.as_deref(), hangup) => match never {},
+    }
     tracing::info!("stopping");
     running.stop().await;
     Ok(ExitCode::SUCCESS)
 }
 
+/// Reads the certificate again at every SIGHUP.
+async fn renew(certificates: Option<&Certificates>, hangup: Option<Signal>) -> Infallible {
+    let (Some(certificates), Some(mut hangup)) = (certificates, hangup) else {
+        return std::future::pending().await;
+    };
+    loop {
+        hangup.recv().await;
+        match certificates.reload() {
+            Ok(()) => tracing::info!("the certificate was read again"),
+            Err(error) => tracing::error!(%error, "the certificate stays as it was"),
+        }
+    }
+}
+
 /// SIGTERM or SIGINT.
 pub(crate) struct Stop {
-    term: tokio::signal::unix::Signal,
-    int: tokio::signal::unix::Signal,
+    term: Signal,
+    int: Signal,
 }
 
 impl Stop {
@@ -72,7 +96,8 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
 /// Sets up the log, once. It goes to standard error; standard output is for answers.
 pub(crate) fn log(level: &str, json: bool) -> Result<()> {
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_new(level).with_context(|| format!("log.level: `{level}` is no log filter"))?;
+    let filter =
+        EnvFilter::try_new(level).with_context(|| format!("log.level: `{level}` is no log filter"))?;
     // A line that cannot be written is lost. Saying so, on the same full disk, would be a panic in whoever wrote it.
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -17,7 +17,9 @@ pub async fn a_hook_reads_back_as_it_was_written(mut world: World) {
     let mut mail = world.mail(vec![
         Target::Organisation { roles: BTreeSet::from([Role::Admin, Role::Accounting]) },
         Target::User(user(BOB)),
-        Target::Address("ops@example.org".to_owned()),
+        Target::Maker(user(BOB)),
+        Target::Addresses(vec!["ops@example.org".to_owned(), "dev@example.org".to_owned()]),
+        Target::Addresses(vec!["boss@example.org".to_owned()]),
     ]);
     mail.state = HookState::Paused;
     world.add(&webhook).await;

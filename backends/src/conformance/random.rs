@@ -179,7 +179,7 @@ async fn add_or_delete(world: &mut World, model: &mut Model, dice: &mut Dice) {
     let admins = Target::Organisation { roles: BTreeSet::from([Role::Admin]) };
     let hook = match dice.below(4) {
         0 => world.mail(vec![everybody()]),
-        1 => world.mail(vec![admins, Target::Address("ops@example.org".to_owned())]),
+        1 => world.mail(vec![admins, Target::Addresses(vec!["ops@example.org".to_owned()])]),
         destinations => world.webhook(destinations),
     };
     world.add(&hook).await;

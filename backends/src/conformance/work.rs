@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sonnette_core::ids::{DeliveryId, EventId};
-use sonnette_core::model::{Cancelled, DAY, Dead, Fact, HOUR, Role, SECOND, State, Target};
-use sonnette_core::ports::{Recorded, Resent, Turn, Verdict, Work};
+use sonnette_core::model::{Cancelled, DAY, Dead, Fact, HOUR, Role, SECOND, State, Target, Way};
+use sonnette_core::ports::{FAILURES, Recorded, Resent, Turn, Verdict, Work};
 
 use super::{ANN, BOB, CID, ORGANISATION, World, born, email_of, everybody, member, of_event, of_hook, user};
 
@@ -255,6 +255,104 @@ pub async fn a_delivery_is_read_back_with_its_attempts(mut world: World) {
     assert_eq!(world.store().delivery(unknown).await.expect("read"), None);
 }
 
+/// See the name.
+pub async fn the_last_failed_attempts_of_a_webhook_are_kept_with_it(mut world: World) {
+    let mut hook = world.webhook_there(2).await;
+    let other = world.webhook_there(1).await;
+    let mail = world.mail_there(vec![everybody()]).await;
+    let Way::Webhook { destinations } = &hook.way else { panic!("a webhook") };
+    let first = destinations[0].clone();
+    world.push().await;
+    let mut tried = Vec::new();
+    for _ in 0..FAILURES {
+        world.now += HOUR;
+        for work in world.letters().await {
+            world.record(&work, Verdict::Again(world.now)).await;
+            if work.hook.as_ref().is_some_and(|loaded| loaded.hook.id == hook.id) {
+                tried.push((work.destination, world.now));
+            }
+        }
+    }
+    world.reopen();
+    let all = world.store().failures(vec![hook.id, other.id, mail.id]).await.expect("read");
+    assert_eq!(all.keys().copied().collect::<Vec<_>>(), [hook.id, other.id], "letters go to people");
+    let kept: Vec<_> = all[&hook.id].iter().map(|failed| failed.at).collect();
+    let last: Vec<_> = tried.iter().skip(tried.len() - FAILURES).map(|(_, at)| *at).collect();
+    assert_eq!(kept, last, "over both destinations");
+    let failed = &all[&hook.id][FAILURES - 1];
+    assert_eq!(
+        (failed.status, failed.note.as_deref(), failed.excerpt.as_deref()),
+        (Some(500), None, Some("went wrong"))
+    );
+    let urls: BTreeSet<_> = all[&hook.id].iter().map(|failed| failed.url.expose().to_owned()).collect();
+    assert_eq!(urls.len(), 2);
+    assert!(urls.contains(first.url.expose()) && failed.format == first.format);
+    assert_eq!(all[&other.id].len(), FAILURES);
+
+    // A success is none, and a corrected URL is not the one that failed.
+    let mut corrected = world.destination();
+    corrected.id = first.id;
+    hook.way = Way::Webhook { destinations: vec![corrected.clone(), destinations[1].clone()] };
+    world.store().replace_hook(hook.clone()).await.expect("replaced");
+    world.now += HOUR;
+    for work in world.letters().await {
+        let ours = work.hook.as_ref().is_some_and(|loaded| loaded.hook.id == hook.id);
+        match ours && work.destination == first.id {
+            true => world.record(&work, Verdict::End(State::Dead(Dead::Gone))).await,
+            false => world.record(&work, Verdict::End(State::Delivered)).await,
+        };
+    }
+    let all = world.store().failures(vec![hook.id, other.id]).await.expect("read");
+    assert_eq!(all[&hook.id][FAILURES - 1].url, corrected.url);
+    assert!(all[&hook.id].iter().any(|failed| failed.url == first.url));
+    assert_eq!(all[&other.id].iter().map(|failed| failed.at).max(), Some(world.now - HOUR));
+    world.check().await;
+}
+
+/// See the name.
+pub async fn failed_attempts_go_with_their_destination_their_hook_and_retention(mut world: World) {
+    let mut hook = world.webhook_there(2).await;
+    let fail = async |world: &World| {
+        world.push().await;
+        for work in world.lease().await {
+            world.record(&work, Verdict::End(State::Dead(Dead::Refused))).await;
+        }
+    };
+    let failures = async |world: &World, hook| {
+        world.store().failures(vec![hook]).await.expect("read").remove(&hook).unwrap_or_default()
+    };
+    fail(&world).await;
+    let Way::Webhook { destinations } = &hook.way else { panic!("a webhook") };
+    let (gone, left) = (destinations[0].url.clone(), destinations[1].clone());
+    hook.way = Way::Webhook { destinations: vec![left.clone()] };
+    world.store().replace_hook(hook.clone()).await.expect("replaced");
+    world.settle().await;
+    let kept = failures(&world, hook.id).await;
+    assert_eq!(
+        kept.iter().map(|failed| &failed.url).collect::<Vec<_>>(),
+        [&left.url],
+        "{gone:?} is forgotten"
+    );
+
+    world.now += 8 * DAY;
+    fail(&world).await;
+    world.tidy(0, world.now - 7 * DAY).await;
+    let excerpts: Vec<_> =
+        failures(&world, hook.id).await.iter().map(|failed| failed.excerpt.is_some()).collect();
+    assert_eq!(excerpts, [false, true]);
+    world.tidy(world.now - 7 * DAY, 0).await;
+    assert_eq!(failures(&world, hook.id).await.len(), 1);
+
+    // An attempt that was out when its hook was deleted leaves nothing behind.
+    world.push().await;
+    let out = world.lease_one().await;
+    world.store().delete_hook(hook.id).await.expect("deleted");
+    world.record(&out, Verdict::Again(world.now)).await;
+    assert!(failures(&world, hook.id).await.is_empty());
+    world.settle().await;
+    world.check().await;
+}
+
 /// The address as a letter bears it: the domain in lower case.
 fn address(n: u8) -> String {
     format!("Person{n}@example.org")
@@ -275,9 +373,9 @@ pub async fn a_letter_becomes_one_for_each_distinct_address(mut world: World) {
         .mail_there(vec![
             everybody(),
             Target::User(user(BOB)),
-            Target::Address("Ops@EXAMPLE.org".to_owned()),
-            Target::Address("Ops@example.ORG".to_owned()),
-            Target::Address(email_of(CID).replace("example", "EXAMPLE")),
+            Target::Maker(user(ANN)),
+            Target::Addresses(vec!["Ops@EXAMPLE.org".to_owned(), "Ops@example.ORG".to_owned()]),
+            Target::Addresses(vec![email_of(CID).replace("example", "EXAMPLE")]),
         ])
         .await;
     let event = world.push().await;
@@ -313,7 +411,7 @@ pub async fn a_letter_becomes_one_for_each_distinct_address(mut world: World) {
 pub async fn an_address_gets_one_letter_over_all_hooks(mut world: World) {
     let first = world.mail_there(vec![Target::User(user(BOB))]).await;
     let second = world.mail_there(vec![everybody()]).await;
-    let third = world.mail_there(vec![Target::Address(email_of(BOB))]).await;
+    let third = world.mail_there(vec![Target::Addresses(vec![email_of(BOB)])]).await;
     let event = world.push().await;
     let open = world.lease().await;
     // The last one is resolved first: the address is still the first hook's.
@@ -375,6 +473,28 @@ pub async fn who_left_gets_nothing_and_who_joined_in_time_does(mut world: World)
     for delivery in ours.iter().filter(|delivery| delivery.recipient.is_some()) {
         assert!(!world.store().still_meant(delivery.id).await.expect("read"));
     }
+}
+
+/// See the name.
+pub async fn a_user_a_hook_names_is_told_while_they_are_one_of_the_owners_people(mut world: World) {
+    let named = world.mail_there(vec![Target::User(user(BOB))]).await;
+    let made = world.mail_there(vec![Target::Maker(user(CID))]).await;
+    world.push().await;
+    let letters = world.letters().await;
+    assert_eq!(recipients(&letters), [address(BOB), address(CID)]);
+    let leaves = |n| Fact::MemberGone { organisation: ORGANISATION, user: user(n) };
+    world.learn(vec![leaves(BOB), leaves(CID)]).await;
+    for letter in &letters {
+        assert!(!world.store().still_meant(letter.ticket.delivery).await.expect("read"));
+    }
+    world.push().await;
+    for hook in [named, made] {
+        let filter = of_hook(&hook);
+        world.letters().await.iter().for_each(|work| world.store().release(work.ticket));
+        let newest = world.all(&filter).await.remove(0);
+        assert_eq!(newest.state, State::Cancelled(Cancelled::NoRecipient));
+    }
+    world.check().await;
 }
 
 /// See the name.

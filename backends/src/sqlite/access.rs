@@ -54,7 +54,16 @@ pub(super) fn list(db: &Connection, user: Option<UserId>) -> rusqlite::Result<Ve
 }
 
 pub(super) fn revoke(unit: &mut Unit<'_>, id: TokenId) -> rusqlite::Result<bool> {
-    unit.db.prepare_cached("DELETE FROM tokens WHERE id = ?1")?.execute([id.0]).map(|rows| rows == 1)
+    let user: Option<Option<UserId>> = unit
+        .db
+        .prepare_cached("DELETE FROM tokens WHERE id = ?1 RETURNING user")?
+        .query_row([id.0], |row| maybe(row, 0))
+        .optional()?;
+    if let Some(Some(user)) = user {
+        // Streams that were opened with it end.
+        unit.grew(user.into());
+    }
+    Ok(user.is_some())
 }
 
 pub(super) fn is_operator_token(db: &Connection, digest: &[u8; 32]) -> rusqlite::Result<bool> {

@@ -11,7 +11,7 @@ use sonnette_core::model::{MINUTE, Millis};
 use sonnette_core::ports::Ticket;
 
 /// Attempts out at once for one destination.
-pub(super) const BOUND: usize = 64;
+pub(super) const BOUND: usize = 128;
 
 /// A destination at its bound is served again when this many are out: leases then come in handfuls, not one by one.
 const REFILL: usize = BOUND * 3 / 4;
@@ -187,6 +187,10 @@ mod tests {
         Ticket { delivery: delivery(n), attempt: 1, good_until }
     }
 
+    fn deliveries(count: usize) -> std::ops::Range<u32> {
+        0..u32::try_from(count).unwrap()
+    }
+
     #[test]
     fn a_destination_at_its_bound_waits_until_a_quarter_is_back_and_others_do_not_wait() {
         let (sick, well) = (DestinationId(1), DestinationId(2));
@@ -195,13 +199,13 @@ mod tests {
         agenda.note(well, 5);
         let turns = agenda.turns(1, 1000);
         assert_eq!((turns.len(), turns[0].room), (1, BOUND));
-        agenda.out(sick, (0..64).map(delivery), 100, Some(0));
+        agenda.out(sick, deliveries(BOUND).map(delivery), 100, Some(0));
         assert_eq!(agenda.next_due(), Some(5), "the sick one is out of the queue");
-        for n in 0..15 {
+        for n in deliveries(BOUND - REFILL).skip(1) {
             agenda.back(ticket(n, 100));
         }
         assert_eq!(agenda.next_due(), Some(5));
-        agenda.back(ticket(15, 100));
+        agenda.back(ticket(0, 100));
         assert_eq!(agenda.next_due(), Some(0));
     }
 
@@ -235,7 +239,7 @@ mod tests {
         let mut agenda = Agenda::default();
         agenda.note(DestinationId(1), 0);
         agenda.turns(0, 1000);
-        agenda.out(DestinationId(1), (0..64).map(delivery), LEASE, Some(0));
+        agenda.out(DestinationId(1), deliveries(BOUND).map(delivery), LEASE, Some(0));
         assert!(agenda.turns(LEASE, 1000).is_empty());
         assert_eq!(agenda.turns(LEASE + 1, 1000)[0].room, BOUND);
     }

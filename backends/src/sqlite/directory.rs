@@ -39,6 +39,7 @@ pub(super) fn learn(unit: &mut Unit<'_>, fact: &Fact, now: Millis) -> rusqlite::
                 )?
                 .execute(params![Col(*id), name, email, lang, operator])?;
             if changed == 1 {
+                unit.grew((*id).into());
                 return Ok(Ok(()));
             }
             let Some(email) = email else {
@@ -82,6 +83,7 @@ pub(super) fn learn(unit: &mut Unit<'_>, fact: &Fact, now: Millis) -> rusqlite::
                 && is_open(db, user.into())?
             {
                 put_member(db, *id, user, Role::Admin)?;
+                unit.grew(user.into());
             }
         }
         Fact::Member { organisation, user, role } => {
@@ -93,10 +95,12 @@ pub(super) fn learn(unit: &mut Unit<'_>, fact: &Fact, now: Millis) -> rusqlite::
                 }
             }
             put_member(db, *organisation, *user, *role)?;
+            unit.grew((*user).into());
         }
         Fact::MemberGone { organisation, user } => {
             db.prepare_cached("DELETE FROM members WHERE organisation = ?1 AND user = ?2")?
                 .execute(params![Col(*organisation), Col(*user)])?;
+            unit.grew((*user).into());
         }
         Fact::Resource { id, real_id, owner, name } => {
             return put_resource(unit, id, real_id.as_ref(), *owner, name.as_deref());
@@ -113,11 +117,13 @@ pub(super) fn learn(unit: &mut Unit<'_>, fact: &Fact, now: Millis) -> rusqlite::
             db.prepare_cached("DELETE FROM members WHERE user = ?1")?.execute([Col(*id)])?;
             db.prepare_cached("DELETE FROM tokens WHERE user = ?1")?.execute([Col(*id)])?;
             unit.forget_rules((*id).into());
+            unit.grew((*id).into());
         }
         Fact::OrganisationGone(id) => {
             db.prepare_cached("UPDATE organisations SET closed = ?2 WHERE id = ?1 AND closed = 0")?
                 .execute(params![Col(*id), now])?;
             unit.forget_rules((*id).into());
+            unit.grew((*id).into());
         }
     }
     Ok(Ok(()))

@@ -1,11 +1,15 @@
-//! Hooks, their destinations and their secrets.
+//! Hooks, their destinations and their secrets, and how their last attempts failed.
+
+use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use sonnette_core::catalogue::Catalogue;
 use sonnette_core::ids::{DestinationId, HookId, OwnerId, ResourceId};
 use sonnette_core::matching::Rule;
-use sonnette_core::model::{Destination, Hook, HookState, HookView, Millis, SigningSecrets, Way};
-use sonnette_core::ports::{Changed, Turn};
+use sonnette_core::model::{
+    Attempt, Destination, FailedAttempt, Hook, HookState, HookView, Millis, SigningSecrets, Way,
+};
+use sonnette_core::ports::{Changed, FAILURES, Turn};
 use sonnette_core::secret::Secret;
 
 use super::rows::{self, Col, bad, col, from_json, settle, to_json};
@@ -140,6 +144,7 @@ pub(super) fn delete(unit: &mut Unit<'_>, id: HookId) -> rusqlite::Result<Change
             "UPDATE destinations SET removed = 1, url = NULL, gone = coalesce(gone, ?2) WHERE hook = ?1 AND removed < 2",
         )?
         .execute([id.0, unit.memory.last.0])?;
+    unit.db.prepare_cached("DELETE FROM failures WHERE hook = ?1")?.execute([id.0])?;
     Ok(Changed::Done)
 }
 
@@ -159,6 +164,61 @@ pub(super) fn rotate(
         .execute(params![id.0, sealed, until])?;
     unit.hook_changed(id)?;
     Ok(if changed == 1 { Changed::Done } else { Changed::NoHook })
+}
+
+/// Keeps a failed attempt of a webhook with the hook, with the URL it went to, and lets the oldest go. Letters have no
+/// URL, and neither has what was taken off its hook meanwhile.
+pub(super) fn keep_failure(
+    db: &Connection,
+    hook: Option<i64>,
+    destination: DestinationId,
+    attempt: &Attempt,
+) -> rusqlite::Result<()> {
+    let kept = db
+        .prepare_cached(
+            "INSERT INTO failures (hook, n, destination, format, url, at, status, note, excerpt)
+             SELECT hook, (SELECT coalesce(max(n), 0) + 1 FROM failures WHERE hook = ?2), id, format, url, ?3, ?4, ?5, ?6
+             FROM destinations WHERE id = ?1 AND hook = ?2 AND url IS NOT NULL",
+        )?
+        .execute(params![destination.0, hook, attempt.at, attempt.status, attempt.note, attempt.excerpt])?;
+    if kept == 1 {
+        db.prepare_cached(
+            "DELETE FROM failures WHERE hook = ?1 AND n <= (SELECT max(n) FROM failures WHERE hook = ?1) - ?2",
+        )?
+        .execute(params![hook, i64::try_from(FAILURES).unwrap_or(i64::MAX)])?;
+    }
+    Ok(())
+}
+
+pub(super) fn failures(
+    db: &Connection,
+    shared: &Shared,
+    hooks: &[HookId],
+) -> rusqlite::Result<BTreeMap<HookId, Vec<FailedAttempt>>> {
+    let mut statement = db.prepare_cached(
+        "SELECT destination, format, url, at, status, note, excerpt FROM failures WHERE hook = ?1 ORDER BY n",
+    )?;
+    let mut all = BTreeMap::new();
+    for hook in hooks {
+        let failures = statement
+            .query_map([hook.0], |row| {
+                let place = place_of_url(DestinationId(row.get(0)?));
+                let url = shared.sealer.open(&place, &row.get::<_, Vec<u8>>(2)?).map_err(bad)?;
+                Ok(FailedAttempt {
+                    format: row.get(1)?,
+                    url,
+                    at: row.get(3)?,
+                    status: row.get(4)?,
+                    note: row.get(5)?,
+                    excerpt: row.get(6)?,
+                })
+            })?
+            .collect::<rusqlite::Result<Vec<_>>>()?;
+        if !failures.is_empty() {
+            all.insert(*hook, failures);
+        }
+    }
+    Ok(all)
 }
 
 /// Whose a hook is; `None` if there is none, or it is deleted.

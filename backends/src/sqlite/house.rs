@@ -188,6 +188,12 @@ fn settle_destination(unit: &mut Unit<'_>) -> rusqlite::Result<i64> {
     unit.db
         .prepare_cached("UPDATE destinations SET removed = 2, url = NULL WHERE id = ?1")?
         .execute([destination.0])?;
+    // They hold its URL.
+    unit.db
+        .prepare_cached(
+            "DELETE FROM failures WHERE hook = (SELECT hook FROM destinations WHERE id = ?1) AND destination = ?1",
+        )?
+        .execute([destination.0])?;
     Ok(1)
 }
 
@@ -197,6 +203,8 @@ fn purge_events(unit: &mut Unit<'_>, before: Millis) -> rusqlite::Result<i64> {
         .prepare_cached("SELECT max(id) FROM (SELECT id FROM events WHERE id < ?1 ORDER BY id LIMIT ?2)")?
         .query_row([EventId::first_at(before).0, PURGE], |row| row.get(0))?;
     let Some(last) = last else { return Ok(0) };
+    // Whoever read up to before it is told that there is a gap.
+    db.prepare_cached("INSERT OR REPLACE INTO marks (name, value) VALUES ('erased', ?1)")?.execute([last])?;
     erase(unit, "event <= ?1", "id <= ?1", last)
 }
 
@@ -233,7 +241,15 @@ fn forget_excerpts(unit: &mut Unit<'_>, before: Millis) -> rusqlite::Result<i64>
                 WHERE excerpt IS NOT NULL AND at < ?1 LIMIT ?2)",
         )?
         .execute([before, SLICE])?;
-    Ok(i64::try_from(forgotten).unwrap_or_default())
+    let with_hooks = unit
+        .db
+        .prepare_cached(
+            "UPDATE failures SET excerpt = NULL WHERE (hook, n) IN
+               (SELECT hook, n FROM failures INDEXED BY failures_with_excerpt
+                WHERE excerpt IS NOT NULL AND at < ?1 LIMIT ?2)",
+        )?
+        .execute([before, SLICE])?;
+    Ok(i64::try_from(forgotten + with_hooks).unwrap_or_default())
 }
 
 /// Erases a closed owner, one slice at a time, once nothing it is owed waits any more.
@@ -306,6 +322,7 @@ fn erase_slice(unit: &mut Unit<'_>, owner: OwnerId) -> rusqlite::Result<i64> {
     }
     for sql in [
         "DELETE FROM destinations WHERE hook IN (SELECT id FROM hooks WHERE owner = ?1)",
+        "DELETE FROM failures WHERE hook IN (SELECT id FROM hooks WHERE owner = ?1)",
         "DELETE FROM tallies WHERE hook IN (SELECT id FROM hooks WHERE owner = ?1)",
         "DELETE FROM hooks WHERE owner = ?1",
         "DELETE FROM resources WHERE owner = ?1",
@@ -338,6 +355,11 @@ fn forget_the_rest(unit: &mut Unit<'_>, before: Millis) -> rusqlite::Result<i64>
         rows += db.prepare_cached(sql)?.execute([oldest])?;
     }
     rows += db.prepare_cached("DELETE FROM resources WHERE closed > 0 AND closed < ?1")?.execute([before])?;
+    rows += db
+        .prepare_cached(
+            "DELETE FROM failures WHERE (hook, n) IN (SELECT hook, n FROM failures WHERE at < ?1 LIMIT ?2)",
+        )?
+        .execute([before, SLICE])?;
     rows += forget_keys(db, oldest)?;
     Ok(i64::try_from(rows).unwrap_or_default())
 }

@@ -121,6 +121,7 @@ fn accept(unit: &mut Unit<'_>, mut draft: Draft, now: Millis) -> rusqlite::Resul
         unit.memory.keys.add(unit.db, key, id)?;
     }
     owe(unit, id, bucket, &owed, now)?;
+    unit.grew(draft.owner);
     Ok(Ingested::Accepted(id))
 }
 

@@ -2,12 +2,15 @@
 //!
 //! - `writer`: group commit; every write goes through it.
 //! - `intake`, `hooks`, `directory`, `access`, `work`, `house`: what is written and read, by what people ask.
+//! - `ahead`: reading forward, for streams. `growth`: whose events grew; memory only.
 //! - `agenda`: which destinations have something due; memory only.
 //! - `keys`: recognising repeats. `rows`: values in columns.
 
 mod access;
 mod agenda;
+mod ahead;
 mod directory;
+mod growth;
 mod hooks;
 mod house;
 mod intake;
@@ -30,24 +33,25 @@ use sonnette_core::ids::{
     DeliveryId, DestinationId, EventId, HookId, OrganisationId, OwnerId, ResourceId, TokenId, UserId,
 };
 use sonnette_core::model::{
-    Attempt, Delivery, Draft, Event, Fact, Hook, HookView, Ingested, Member, Millis, Organisation, Resource,
-    Role, Token, User,
+    Attempt, Delivery, Draft, Event, Fact, FailedAttempt, Hook, HookView, Ingested, Member, Millis,
+    Organisation, Resource, Role, Token, User,
 };
 use sonnette_core::ports::{
-    Bearer, Changed, Counts, DeliveryFilter, Leased, Luck, Names, NewToken, Page, Recorded, Resent, Store,
-    StoreError, Stored, Ticket, Tidied, Turn, Verdict,
+    Ahead, Bearer, Changed, Counts, DeliveryFilter, Leased, Look, Luck, Names, NewToken, Page, Recorded,
+    Resent, Store, StoreError, Stored, Ticket, Tidied, Turn, Verdict,
 };
 use sonnette_core::secret::{Sealer, Secret};
 use tokio::sync::{Notify, Semaphore};
 
 use agenda::Agenda;
+use growth::Growth;
 use writer::{Writer, failure};
 
 /// The first version whose write-ahead log cannot be damaged by a writer and a checkpoint of two connections.
 const OLDEST_SQLITE: i32 = 3_051_003;
 /// Readers at work at once.
 const READERS: usize = 4;
-const SCHEMA: &[&str] = &[include_str!("schema.sql")];
+const SCHEMA: &[&str] = &[include_str!("schema.sql"), include_str!("failures.sql")];
 
 /// What an installation may set.
 #[derive(Debug, Clone, Copy)]
@@ -89,6 +93,7 @@ struct Shared {
     luck: Arc<dyn Luck>,
     agenda: Mutex<Agenda>,
     wake: Notify,
+    growth: Growth,
     /// Counts changes of hooks, so that a loaded one is known to be stale.
     hooks_version: AtomicU64,
 }
@@ -100,7 +105,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Shared {
     /// What a transaction changed is on disk.
-    fn committed(&self, notes: &[(DestinationId, Millis)], back: &[Ticket], hooks_changed: bool) {
+    fn committed(
+        &self,
+        notes: &[(DestinationId, Millis)],
+        back: &[Ticket],
+        hooks_changed: bool,
+        grown: Option<Vec<OwnerId>>,
+    ) {
+        self.growth.committed(grown);
         // Before the notes: a lease that has seen a note must not take what it remembers of a hook for current.
         if hooks_changed {
             self.hooks_version.fetch_add(1, Ordering::Release);
@@ -173,6 +185,7 @@ pub fn open(
         luck,
         agenda: Mutex::new(work::read_agenda(&db)?),
         wake: Notify::new(),
+        growth: Growth::new(),
         hooks_version: AtomicU64::new(0),
     });
     let lease = work::Lease::new(connect(&path, cache_each, false)?);
@@ -283,6 +296,14 @@ impl Store for Sqlite {
         self.read(move |db, _| seeing::events(db, owner, page)).await
     }
 
+    async fn ahead(&self, look: Look) -> Stored<Ahead> {
+        self.read(move |db, _| ahead::ahead(db, look)).await
+    }
+
+    async fn grown(&self) -> Option<Vec<OwnerId>> {
+        self.shared.growth.next().await
+    }
+
     async fn add_hook(&self, hook: Hook, secret: Option<Secret>) -> Stored<Changed> {
         self.writer()?.guarded(move |unit| hooks::add(unit, &hook, secret.as_ref())).await
     }
@@ -309,6 +330,10 @@ impl Store for Sqlite {
 
     async fn hooks(&self, owner: OwnerId) -> Stored<Vec<HookView>> {
         self.read(move |db, shared| hooks::views(db, shared, owner)).await
+    }
+
+    async fn failures(&self, hooks: Vec<HookId>) -> Stored<BTreeMap<HookId, Vec<FailedAttempt>>> {
+        self.read(move |db, shared| hooks::failures(db, shared, &hooks)).await
     }
 
     async fn lease(&self, now: Millis, max: usize) -> Stored<Leased> {

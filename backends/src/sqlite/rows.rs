@@ -140,22 +140,8 @@ enum TargetColumn {
     Roles(Vec<String>),
     User(String),
     Maker(String),
-    #[serde(alias = "address", deserialize_with = "one_or_more")]
-    Addresses(Vec<String>),
-}
-
-/// Before entries could hold several addresses, a column held one text.
-fn one_or_more<'de, D: serde::Deserializer<'de>>(column: D) -> Result<Vec<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Either {
-        One(String),
-        More(Vec<String>),
-    }
-    Ok(match Either::deserialize(column)? {
-        Either::One(address) => vec![address],
-        Either::More(addresses) => addresses,
-    })
+    /// One, or several with a comma between: no address holds one.
+    Address(String),
 }
 
 pub(super) fn targets_to_text(targets: &[Target]) -> String {
@@ -167,7 +153,7 @@ pub(super) fn targets_to_text(targets: &[Target]) -> String {
             }
             Target::User(id) => TargetColumn::User(id.to_string()),
             Target::Maker(id) => TargetColumn::Maker(id.to_string()),
-            Target::Addresses(addresses) => TargetColumn::Addresses(addresses.clone()),
+            Target::Addresses(addresses) => TargetColumn::Address(addresses.join(",")),
         })
         .collect();
     serde_json::to_string(&columns).unwrap_or_default()
@@ -182,7 +168,9 @@ pub(super) fn targets_from_text(text: &str) -> rusqlite::Result<Vec<Target>> {
             }
             TargetColumn::User(id) => id.parse().map(Target::User).map_err(bad),
             TargetColumn::Maker(id) => id.parse().map(Target::Maker).map_err(bad),
-            TargetColumn::Addresses(addresses) => Ok(Target::Addresses(addresses)),
+            TargetColumn::Address(addresses) => {
+                Ok(Target::Addresses(addresses.split(',').map(str::to_owned).collect()))
+            }
         })
         .collect()
 }
@@ -242,7 +230,5 @@ mod tests {
             Target::Addresses(vec!["a@example.org".into(), "b@example.org".into()]),
         ];
         assert_eq!(targets_from_text(&targets_to_text(&targets)).unwrap(), targets);
-        let before = r#"[{"address":"a@example.org"}]"#;
-        assert_eq!(targets_from_text(before).unwrap(), [Target::Addresses(vec!["a@example.org".into()])]);
     }
 }

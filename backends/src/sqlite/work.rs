@@ -322,6 +322,10 @@ pub(super) fn record(
     if let Some(due) = due {
         unit.note(before.destination, due);
     }
+    // What was cancelled instead of being sent is no attempt that failed.
+    if !attempt.succeeded && !matches!(verdict, Verdict::End(State::Cancelled(_))) {
+        hooks::keep_failure(unit.db, before.hook, before.destination, attempt)?;
+    }
     Ok(Recorded::Done)
 }
 
@@ -487,9 +491,11 @@ fn people(db: &Connection, owner: OwnerId, targets: &[Target]) -> rusqlite::Resu
     };
     for target in targets {
         match target {
-            Target::Address(address) => add(address, None),
-            Target::User(id) => {
-                if let Some(user) = directory::person(db, *id)? {
+            Target::Addresses(addresses) => addresses.iter().for_each(|address| add(address, None)),
+            Target::User(id) | Target::Maker(id) => {
+                // Who left the organisation since the hook was made hears no more of it.
+                let one_of_them = directory::role_even_closed(db, owner, *id)?.is_some();
+                if let Some(user) = directory::person(db, *id)?.filter(|_| one_of_them) {
                     add(&user.email, Some(user.id));
                 }
             }
@@ -539,8 +545,12 @@ pub(super) fn still_meant(db: &Connection, id: DeliveryId) -> rusqlite::Result<b
     };
     for target in &targets {
         let meant = match (target, recipient.user) {
-            (Target::Address(address), None) => directory::canonical_address(address) == recipient.address,
-            (Target::User(id), Some(user)) => *id == user && directory::person(db, user)?.is_some(),
+            (Target::Addresses(addresses), None) => {
+                addresses.iter().any(|address| directory::canonical_address(address) == recipient.address)
+            }
+            (Target::User(id) | Target::Maker(id), Some(user)) => {
+                *id == user && directory::role_even_closed(db, owner, user)?.is_some()
+            }
             (Target::Organisation { roles }, Some(user)) => directory::role_even_closed(db, owner, user)?
                 .is_some_and(|role| {
                     roles.is_empty() || matches!(owner, OwnerId::User(_)) || roles.contains(&role)

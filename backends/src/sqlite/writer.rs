@@ -57,6 +57,8 @@ pub(super) struct Unit<'a> {
     tallies: Vec<(i64, i64, i64)>,
     /// Owners whose rules were forgotten.
     touched: Vec<OwnerId>,
+    /// Whose events grew; `None` if nobody wants to know.
+    grown: Option<Vec<OwnerId>>,
 }
 
 impl Unit<'_> {
@@ -68,6 +70,14 @@ impl Unit<'_> {
     /// A ticket is back, when what it brought is on disk.
     pub(super) fn back(&mut self, ticket: Ticket) {
         self.back.push(ticket);
+    }
+
+    /// An owner has one more event, or a person's memberships, rights or tokens are others.
+    pub(super) fn grew(&mut self, owner: OwnerId) {
+        // Told without need if the part is undone after all: somebody looks and finds nothing.
+        if let Some(grown) = self.grown.as_mut().filter(|grown| grown.last() != Some(&owner)) {
+            grown.push(owner);
+        }
     }
 
     /// Counts held and dead deliveries of a hook up or down.
@@ -307,6 +317,7 @@ fn commit(
         back: Vec::new(),
         tallies: Vec::new(),
         touched: Vec::new(),
+        grown: shared.growth.begin(),
     };
     let mut failures = Vec::with_capacity(group.len());
     let mut all = || -> rusqlite::Result<()> {
@@ -328,7 +339,7 @@ fn commit(
         }
         return Err(failure(&error));
     }
-    shared.committed(&unit.notes, &unit.back, !unit.touched.is_empty());
+    shared.committed(&unit.notes, &unit.back, !unit.touched.is_empty(), unit.grown);
     Ok(failures)
 }
 

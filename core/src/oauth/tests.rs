@@ -10,7 +10,7 @@ const CAPTURED: &str = r#"OAuth oauth_consumer_key="T5nFjKeHH4AIlEveuGhB5S3xg8T1
 
 fn right(header: &str, url: &str, consumer: &str, token: &str) -> bool {
     let read = Authorization::parse(header).unwrap();
-    read.verify(&http::Method::POST, url, &Secret::new(consumer), &Secret::new(token))
+    read.verify(&http::Method::POST, &[url], &Secret::new(consumer), &Secret::new(token))
 }
 
 #[test]
@@ -38,8 +38,11 @@ fn what_the_command_line_of_version_3_signed_is_right_and_nothing_near_it_is() {
     ] {
         assert!(!right(CAPTURED, url, CONSUMER, "sec"), "{url}");
     }
-    let get = read.verify(&http::Method::GET, URL, &Secret::new(CONSUMER), &Secret::new("sec"));
+    let get = read.verify(&http::Method::GET, &[URL], &Secret::new(CONSUMER), &Secret::new("sec"));
     assert!(!get, "another method");
+    let any =
+        |urls: &[&str]| read.verify(&http::Method::POST, urls, &Secret::new(CONSUMER), &Secret::new("sec"));
+    assert!(any(&["http://other/", URL]) && !any(&[]), "any of the URLs");
 }
 
 #[test]
@@ -74,7 +77,7 @@ fn the_request_of_rfc_5849_1_2_is_right() {
     let verify = |url: &str| {
         header.verify(
             &http::Method::GET,
-            url,
+            &[url],
             &Secret::new("kd94hf93k423kf44"),
             &Secret::new("pfkkdhi9sl3r4s00"),
         )
@@ -159,7 +162,7 @@ proptest! {
     fn no_header_makes_it_panic(header in "\\PC*", parameters in "[a-z_=\",% 0-9A-F\\PC]{0,80}") {
         for header in [header, format!("OAuth {parameters}"), format!("OAuth oauth_signature=\"a\", oauth_token=b, oauth_consumer_key=c, {parameters}")] {
             if let Ok(read) = Authorization::parse(&header) {
-                read.verify(&http::Method::GET, &header, &Secret::new("a"), &Secret::new("b"));
+                read.verify(&http::Method::GET, &[&header], &Secret::new("a"), &Secret::new("b"));
             }
         }
     }
@@ -194,7 +197,7 @@ proptest! {
             _ => mac::<Hmac<Sha512>>(&key, &base),
         };
         let read = Authorization::parse(&signed(&parameters, &signature, turn)).unwrap();
-        let verify = |secret: &str| read.verify(&http::Method::PUT, &url, &Secret::new(consumer.clone()), &Secret::new(secret));
+        let verify = |secret: &str| read.verify(&http::Method::PUT, &[&url], &Secret::new(consumer.clone()), &Secret::new(secret));
         prop_assert!(verify(&secret));
         let other = secret + "x";
         prop_assert!(!verify(&other));

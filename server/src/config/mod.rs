@@ -6,6 +6,8 @@ mod sheet;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use sonnette_core::address;
@@ -18,6 +20,8 @@ use url::Url;
 
 use crate::egress::guard::Guard;
 use crate::egress::mailer::{MailSettings, Relay, RelayTls};
+use crate::http::Consumer;
+use crate::http::tls::Certificates;
 use sheet::Sheet;
 
 /// The default file, with every key and what it is for.
@@ -43,6 +47,12 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The address we are known by.
     pub public_url: Option<Url>,
+    /// Proxies whose word is taken on what the client called.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The certificate to show; without one we speak plain HTTP.
+    pub tls: Option<Arc<Certificates>>,
+    /// Programs whose requests may be signed.
+    pub consumers: Vec<Consumer>,
     /// The data directory.
     pub data: PathBuf,
     /// Bytes of page cache.
@@ -63,6 +73,10 @@ pub struct Config {
     pub links: LinkTemplates,
     /// What roles may do.
     pub policy: Policy,
+    /// How often the event socket says that it is there.
+    pub heartbeat: Duration,
+    /// Whether applications may be created on the Clever Cloud surface.
+    pub applications: bool,
     /// Kinds, families, default hooks.
     pub catalogue: Catalogue,
     /// Log filter.
@@ -100,9 +114,14 @@ pub fn read(sources: &Sources) -> Result<Config, Mistakes> {
 fn meant(sheet: &mut Sheet<'_>, sources: &Sources) -> Option<Config> {
     let listen = listen(sheet, sources);
     let public_url = sheet.text("server.public_url").and_then(|text| {
-        let url = Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some());
+        let url = Url::parse(&text)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some());
         sheet.expect("server.public_url", url, "an absolute http or https URL")
     });
+    let trusted_proxies = networks(sheet, "server.trusted_proxies");
+    let tls = tls(sheet);
+    let consumers = consumers(sheet);
     let data = sources.data.clone().or_else(|| sheet.text("store.data").map(PathBuf::from));
     let data = sheet.expect("store.data", data, "a path");
     let cache_mib = sheet.number("store.cache_mib", 4, 65_536);
@@ -110,7 +129,7 @@ fn meant(sheet: &mut Sheet<'_>, sources: &Sources) -> Option<Config> {
     let excerpts = sheet.number("store.excerpt_days", 0, 3_650);
     let key_file = sheet.text("store.key_file").map(PathBuf::from);
     let allow_private = sheet.flag("delivery.allow_private") || sources.dev;
-    let allow = networks(sheet);
+    let allow = networks(sheet, "delivery.allow");
     let in_flight = sheet.number("delivery.in_flight", 1, 65_536);
     let mail = mail(sheet, public_url.as_ref(), data.as_deref());
     let links = LinkTemplates {
@@ -121,8 +140,12 @@ fn meant(sheet: &mut Sheet<'_>, sources: &Sources) -> Option<Config> {
     let roles = sheet.list("access.change_hooks");
     let change_hooks = roles
         .iter()
-        .filter_map(|text| sheet.expect("access.change_hooks", Role::parse(text), "ADMIN, MANAGER, DEVELOPER, ACCOUNTING"))
+        .filter_map(|text| {
+            sheet.expect("access.change_hooks", Role::parse(text), "ADMIN, MANAGER, DEVELOPER, ACCOUNTING")
+        })
         .collect();
+    let heartbeat = sheet.number("streams.heartbeat_seconds", 1, 300);
+    let applications = sheet.flag("clever_cloud.applications");
     let catalogue = catalogue(sheet);
     let log_level = sheet.text("log.level").unwrap_or_else(|| "info".to_owned());
     let log_json = match sheet.text("log.format").as_deref() {
@@ -134,6 +157,9 @@ fn meant(sheet: &mut Sheet<'_>, sources: &Sources) -> Option<Config> {
     Some(Config {
         listen: listen?,
         public_url,
+        trusted_proxies,
+        tls,
+        consumers,
         cache_bytes: usize::try_from(cache_mib?).ok()? << 20,
         retention: retention? * DAY,
         excerpts: excerpts? * DAY,
@@ -143,6 +169,8 @@ fn meant(sheet: &mut Sheet<'_>, sources: &Sources) -> Option<Config> {
         mail: mail?,
         links,
         policy: Policy { change_hooks },
+        heartbeat: Duration::from_secs(heartbeat?.unsigned_abs()),
+        applications,
         catalogue: catalogue?,
         log_level,
         log_json,
@@ -161,13 +189,43 @@ fn listen(sheet: &mut Sheet<'_>, sources: &Sources) -> Option<SocketAddr> {
     sheet.expect("server.listen", fits.then_some(address), "a loopback address with --dev")
 }
 
-fn networks(sheet: &mut Sheet<'_>) -> Vec<IpNet> {
-    let texts = sheet.list("delivery.allow");
+/// `None` without TLS, or with a mistake noted.
+fn tls(sheet: &mut Sheet<'_>) -> Option<Arc<Certificates>> {
+    match (sheet.text("tls.certificate"), sheet.text("tls.key")) {
+        (None, None) => None,
+        (None, Some(_)) => sheet.expect("tls.certificate", None, "a file, as tls.key is set"),
+        (Some(_), None) => sheet.expect("tls.key", None, "a file, as tls.certificate is set"),
+        (Some(certificate), Some(key)) => match Certificates::read(certificate.into(), PathBuf::from(&key)) {
+            Ok(certificates) => Some(Arc::new(certificates)),
+            Err(error) => {
+                let of = if error.is_about(Path::new(&key)) { "tls.key" } else { "tls.certificate" };
+                sheet.expect(of, None, &format!("a certificate and its key ({error})"))
+            }
+        },
+    }
+}
+
+fn consumers(sheet: &mut Sheet<'_>) -> Vec<Consumer> {
+    let mut consumers: Vec<Consumer> = Vec::new();
+    for text in sheet.list("oauth.consumers") {
+        let known = |one: &Consumer| consumers.iter().any(|other| other.key == one.key);
+        let one = Consumer::parse(&text).filter(|one| !known(one));
+        consumers.extend(sheet.expect(
+            "oauth.consumers",
+            one,
+            "`KEY:SECRET`, of letters, digits and -._~, each key once",
+        ));
+    }
+    consumers
+}
+
+fn networks(sheet: &mut Sheet<'_>, key: &str) -> Vec<IpNet> {
+    let texts = sheet.list(key);
     texts
         .iter()
         .filter_map(|text| {
             let net = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
-            sheet.expect("delivery.allow", net, "networks such as 10.1.0.0/16")
+            sheet.expect(key, net, "networks such as 10.1.0.0/16")
         })
         .collect()
 }
@@ -186,7 +244,13 @@ fn catalogue(sheet: &mut Sheet<'_>) -> Option<Catalogue> {
         None => None,
         Some(path) => match std::fs::read_to_string(&path) {
             Ok(text) => Some((path, text)),
-            Err(error) => return sheet.expect("catalogue.file", None, &format!("a file that can be read ({path}: {error})")),
+            Err(error) => {
+                return sheet.expect(
+                    "catalogue.file",
+                    None,
+                    &format!("a file that can be read ({path}: {error})"),
+                );
+            }
         },
     };
     match Catalogue::with(file.as_ref().map(|(name, text)| (name.as_str(), text.as_str()))) {
@@ -203,18 +267,22 @@ fn mail(sheet: &mut Sheet<'_>, public_url: Option<&Url>, data: Option<&Path>) ->
     let from = sheet.expect("mail.from", sender(&from), "`Name <address>` or an address");
     let password = sheet.text("mail.password_file").and_then(|path| match std::fs::read_to_string(&path) {
         Ok(text) => Some(Secret::new(text.trim_end_matches(['\r', '\n']))),
-        Err(error) => sheet.expect("mail.password_file", None, &format!("a file that can be read ({path}: {error})")),
+        Err(error) => {
+            sheet.expect("mail.password_file", None, &format!("a file that can be read ({path}: {error})"))
+        }
     });
     // A relay that is written wrongly must not fall back to the Maildir.
     let relay = match sheet.text("mail.relay") {
         None => None,
         Some(text) => {
-            let form = "smtp://[user@]host[:port], smtps://… or smtp+plain://…; a user goes with a password_file";
+            let form =
+                "smtp://[user@]host[:port], smtps://… or smtp+plain://…; a user goes with a password_file";
             Some(sheet.expect("mail.relay", relay(&text, password), form)?)
         }
     };
     let (from_name, from_address) = from?;
-    let domain = public_url.and_then(Url::host_str).or(from_address.rsplit_once('@').map(|(_, domain)| domain));
+    let domain =
+        public_url.and_then(Url::host_str).or(from_address.rsplit_once('@').map(|(_, domain)| domain));
     let domain = domain.unwrap_or("localhost").to_owned();
     Some(MailSettings { relay, from_name, from_address, domain, maildir: data?.join("mail") })
 }
@@ -246,6 +314,11 @@ fn relay(text: &str, password: Option<Secret>) -> Option<Relay> {
     bare.then(|| Relay { host, port: url.port().unwrap_or(port), tls, login })
 }
 
+/// Whether we listen with TLS, in words.
+pub fn tls_says(tls: Option<&Certificates>) -> String {
+    tls.map_or_else(|| "plain HTTP: no certificate is set (tls.certificate)".to_owned(), Certificates::says)
+}
+
 /// Whether letters leave, in words: said at the start and by `doctor`.
 pub fn mail_says(mail: &MailSettings) -> String {
     match &mail.relay {
@@ -270,14 +343,21 @@ mod tests {
         let (written, silent) = (of(DEFAULT).unwrap(), read(&Sources::default()).unwrap());
         assert_eq!(format!("{written:?}"), format!("{silent:?}"));
         assert_eq!(written.listen.to_string(), "127.0.0.1:8787");
+        assert!(written.tls.is_none() && written.trusted_proxies.is_empty());
+        let [clever] = &written.consumers[..] else { panic!("{:?}", written.consumers) };
+        assert_eq!(clever.key, "T5nFjKeHH4AIlEveuGhB5S3xg8T19e");
         assert!(written.mail.relay.is_none() && !written.guard.allow_private);
     }
 
     #[test]
     fn every_mistake_is_told_at_once_with_its_line() {
-        let Mistakes(lines) = of("[server]\nlisten = 5\nfoo = 1\n[mial]\nrelay = ''\n[store]\nretention_days = 1\n").unwrap_err();
+        let Mistakes(lines) =
+            of("[server]\nlisten = 5\nfoo = 1\n[mial]\nrelay = ''\n[store]\nretention_days = 1\n")
+                .unwrap_err();
         let told = lines.join("\n");
-        for expected in ["sonnette.toml:2: server.listen", ":3: server.foo", ":4: mial", ":7: store.retention_days"] {
+        for expected in
+            ["sonnette.toml:2: server.listen", ":3: server.foo", ":4: mial", ":7: store.retention_days"]
+        {
             assert!(told.contains(expected), "{told}");
         }
         assert_eq!(lines.len(), 4, "{told}");
@@ -287,15 +367,67 @@ mod tests {
     fn a_relay_is_a_url_without_a_password() {
         let config = of("[mail]\nrelay = 'smtp://mail.example.org'\n").unwrap();
         let relay = config.mail.relay.unwrap();
-        assert_eq!((relay.host.as_str(), relay.port, relay.tls), ("mail.example.org", 587, RelayTls::StartTls));
+        assert_eq!(
+            (relay.host.as_str(), relay.port, relay.tls),
+            ("mail.example.org", 587, RelayTls::StartTls)
+        );
         assert!(of("[mail]\nrelay = 'smtp://me@mail.example.org'\n").is_err(), "a user without a password");
         assert!(of("[mail]\nrelay = 'smtp://me:secret@mail.example.org'\n").is_err());
         assert!(of("[mail]\nrelay = 'mail.example.org'\n").is_err());
     }
 
     #[test]
+    fn a_certificate_and_its_key_are_read_at_the_start_or_it_is_said_why_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            std::fs::write(dir.path().join(name), text).unwrap();
+            dir.path().join(name).display().to_string()
+        };
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let other = rcgen::KeyPair::generate().unwrap();
+        let certificate = write("certificate", &made.cert.pem());
+        let (key, other) =
+            (write("key", &made.signing_key.serialize_pem()), write("other", &other.serialize_pem()));
+        let broken = write("broken", "-----BEGIN PRIVATE KEY-----");
+        let tls = |certificate: &str, key: &str| {
+            of(&format!("[tls]\ncertificate = '{certificate}'\nkey = '{key}'\n"))
+        };
+        assert!(tls(&certificate, &key).unwrap().tls.is_some());
+        let mistakes = [
+            (tls(&certificate, ""), ":3: tls.key: expected a file"),
+            (tls("", &key), ":2: tls.certificate: expected a file"),
+            (tls(&certificate, &other), "cannot be used together"),
+            (tls(&key, &key), "key does not hold a certificate in PEM"),
+            (tls(&certificate, &broken), ":3: tls.key: expected a certificate and its key"),
+            (
+                tls(&certificate, "/nowhere"),
+                ":3: tls.key: expected a certificate and its key (/nowhere: No such file",
+            ),
+        ];
+        for (read, says) in mistakes {
+            let Mistakes(lines) = read.unwrap_err();
+            assert!(lines.len() == 1 && lines[0].contains(says), "{lines:?} should say {says}");
+        }
+    }
+
+    #[test]
+    fn a_consumer_that_is_no_pair_is_a_mistake_that_does_not_show_it() {
+        assert_eq!(of("[oauth]\nconsumers = []\n").unwrap().consumers.len(), 0);
+        assert_eq!(of("[oauth]\nconsumers = ['a:hunter2', 'b:hunter2']\n").unwrap().consumers.len(), 2);
+        for wrong in ["['hunter2']", "['a:hunter2', 'a:other']", "['a:hunter 2']"] {
+            let Mistakes(lines) = of(&format!("[oauth]\nconsumers = {wrong}\n")).unwrap_err();
+            assert!(
+                lines.len() == 1 && lines[0].contains(":2: oauth.consumers") && !lines[0].contains("hunter"),
+                "{lines:?}"
+            );
+        }
+    }
+
+    #[test]
     fn developers_listen_on_the_loopback_only_and_may_send_there() {
-        let dev = |listen: &str| read(&Sources { dev: true, listen: Some(listen.parse().unwrap()), ..Sources::default() });
+        let dev = |listen: &str| {
+            read(&Sources { dev: true, listen: Some(listen.parse().unwrap()), ..Sources::default() })
+        };
         assert!(dev("127.0.0.1:0").unwrap().guard.allow_private);
         assert!(dev("0.0.0.0:8787").is_err());
     }

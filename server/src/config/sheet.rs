@@ -21,7 +21,8 @@ impl<'a> Sheet<'a> {
             let line = error.span().map_or(1, |span| line_of(text, span.start));
             Mistakes(vec![format!("{name}:{line}: {}", error.message())])
         })?;
-        let default = default.parse().map_err(|error| Mistakes(vec![format!("the default configuration: {error}")]))?;
+        let default =
+            default.parse().map_err(|error| Mistakes(vec![format!("the default configuration: {error}")]))?;
         let mut sheet = Self { name, text, written: parsed.into_inner(), default, mistakes: Vec::new() };
         sheet.mistakes = sheet.unknown_keys();
         Ok(sheet)
@@ -42,7 +43,11 @@ impl<'a> Sheet<'a> {
             };
             for (key, _) in keys {
                 if !known.contains_key(key.get_ref().as_ref()) {
-                    unknown.push(format!("{}: {name}.{}: there is no such setting", place(key.span().start), key.get_ref()));
+                    unknown.push(format!(
+                        "{}: {name}.{}: there is no such setting",
+                        place(key.span().start),
+                        key.get_ref()
+                    ));
                 }
             }
         }
@@ -90,7 +95,8 @@ impl<'a> Sheet<'a> {
     /// A list of texts.
     pub(super) fn list(&mut self, key: &str) -> Vec<String> {
         let value = self.value(key);
-        let texts = value.as_array().and_then(|all| all.iter().map(|one| one.as_str().map(str::to_owned)).collect());
+        let texts =
+            value.as_array().and_then(|all| all.iter().map(|one| one.as_str().map(str::to_owned)).collect());
         self.expect(key, texts, "a list of texts in quotes").unwrap_or_default()
     }
 
@@ -117,7 +123,9 @@ impl<'a> Sheet<'a> {
 fn json(value: &DeValue<'_>) -> Json {
     match value {
         DeValue::String(text) => Json::from(text.as_ref()),
-        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).map_or(Json::Null, Json::from),
+        DeValue::Integer(number) => {
+            i64::from_str_radix(number.as_str(), number.radix()).map_or(Json::Null, Json::from)
+        }
         DeValue::Boolean(flag) => Json::from(*flag),
         DeValue::Array(all) => all.iter().map(|one| json(one.get_ref())).collect(),
         DeValue::Float(_) | DeValue::Datetime(_) | DeValue::Table(_) => Json::Null,

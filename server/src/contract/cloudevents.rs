@@ -26,7 +26,8 @@ pub fn structured(body: &str) -> Result<Posted<'_>, Problem> {
     if let Some(of) = optional(&fields, "datacontenttype")? {
         json_type(&of, "datacontenttype")?;
     }
-    let needed = |name| key(&fields, name)?.ok_or_else(|| Problem::invalid(name, format!("`{name}` is needed")));
+    let needed =
+        |name| key(&fields, name)?.ok_or_else(|| Problem::invalid(name, format!("`{name}` is needed")));
     Ok(Posted {
         kind: required(&fields, "type")?,
         owner: parsed(&required(&fields, "ownerid")?, "ownerid")?,
@@ -47,7 +48,11 @@ pub fn is_binary(headers: &HeaderMap) -> bool {
 ///
 /// # Errors
 /// The first rule it breaks, with the field.
-pub fn binary<'a>(headers: &HeaderMap, content_type: Option<&str>, body: &'a str) -> Result<Posted<'a>, Problem> {
+pub fn binary<'a>(
+    headers: &HeaderMap,
+    content_type: Option<&str>,
+    body: &'a str,
+) -> Result<Posted<'a>, Problem> {
     if body.len() > MAX_EVENT {
         return Err(Problem::new(Id::TooLarge, format!("an event has at most {} KiB", MAX_EVENT >> 10)));
     }
@@ -98,7 +103,11 @@ pub fn is_json(media_type: &str) -> bool {
 }
 
 fn json_type(media_type: &str, field: &str) -> Result<(), Problem> {
-    if is_json(media_type) { Ok(()) } else { Err(Problem::of(Id::UnsupportedType, field, "only JSON data is taken")) }
+    if is_json(media_type) {
+        Ok(())
+    } else {
+        Err(Problem::of(Id::UnsupportedType, field, "only JSON data is taken"))
+    }
 }
 
 /// RFC 3339, to the millisecond.
@@ -116,7 +125,8 @@ fn percent_decoded(text: &str) -> Option<String> {
     let (mut out, mut at) = (Vec::with_capacity(bytes.len()), 0);
     while let Some(byte) = bytes.get(at) {
         if *byte == b'%' {
-            let digits = bytes.get(at + 1..at + 3).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))?;
+            let digits =
+                bytes.get(at + 1..at + 3).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))?;
             out.push(u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
             at += 3;
         } else {
@@ -136,7 +146,9 @@ mod tests {
     const APP: &str = "app_33333333-3333-4333-8333-333333333333";
 
     fn headers(list: &[(&'static str, &str)]) -> HeaderMap {
-        list.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap())).collect()
+        list.iter()
+            .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()))
+            .collect()
     }
 
     #[test]
@@ -163,7 +175,8 @@ mod tests {
 
     #[test]
     fn what_is_missing_or_not_json_is_named() {
-        let with = |rest: &str| format!(r#"{{"specversion":"1.0","type":"GIT_PUSH","ownerid":"{OWNER}"{rest}}}"#);
+        let with =
+            |rest: &str| format!(r#"{{"specversion":"1.0","type":"GIT_PUSH","ownerid":"{OWNER}"{rest}}}"#);
         let of = |body: &str| {
             let problem = structured(body).unwrap_err();
             (problem.id, problem.field.unwrap_or_default())

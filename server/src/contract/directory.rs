@@ -113,7 +113,9 @@ impl GivenUser {
     pub fn fact(self, id: UserId, born: Born<'_>) -> Result<Fact, Problem> {
         let email = self.email.map(|email| address::check(&email)).transpose();
         let lang_fits = |lang: &String| {
-            !lang.is_empty() && lang.len() <= MAX_LANG && lang.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            !lang.is_empty()
+                && lang.len() <= MAX_LANG
+                && lang.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
         };
         if self.lang.as_ref().is_some_and(|lang| !lang_fits(lang)) {
             return Err(Problem::invalid("lang", "`lang` is a BCP 47 tag such as `fr` or `en-GB`"));
@@ -170,8 +172,14 @@ impl GivenResource {
         if id.shape() == ResourceShape::RealId {
             return Err(Problem::invalid("id", "an id is `app_` or `addon_` and a UUID"));
         }
-        if real_id.as_ref().is_some_and(|real| real.shape() != ResourceShape::RealId || id.shape() != ResourceShape::Addon) {
-            return Err(Problem::invalid("realId", "only an add-on has one, and it begins with its provider's name"));
+        if real_id
+            .as_ref()
+            .is_some_and(|real| real.shape() != ResourceShape::RealId || id.shape() != ResourceShape::Addon)
+        {
+            return Err(Problem::invalid(
+                "realId",
+                "only an add-on has one, and it begins with its provider's name",
+            ));
         }
         Ok(Fact::Resource { id, real_id, owner, name: name(self.name)? })
     }
@@ -193,7 +201,8 @@ impl Line {
                 given.fact(id, born)
             }
             Self::Member(mut given) => {
-                let organisation = parsed(&needed(given.organisation.take(), "organisation")?, "organisation")?;
+                let organisation =
+                    parsed(&needed(given.organisation.take(), "organisation")?, "organisation")?;
                 let user = parsed(&needed(given.user.take(), "user")?, "user")?;
                 given.fact(organisation, user)
             }
@@ -233,7 +242,11 @@ pub struct ShownOrganisation {
 
 /// Shows an organisation.
 pub fn organisation(organisation: Organisation, role: Option<Role>) -> ShownOrganisation {
-    ShownOrganisation { id: organisation.id.to_string(), name: organisation.name, role: role.map(Role::as_str) }
+    ShownOrganisation {
+        id: organisation.id.to_string(),
+        name: organisation.name,
+        role: role.map(Role::as_str),
+    }
 }
 
 /// A member as shown.

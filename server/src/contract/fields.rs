@@ -63,7 +63,12 @@ impl<'a> Fields<'a> {
 
     /// The value of a name, if it is there and not null. Of several the last, as parsers do.
     pub fn get(&self, name: &str) -> Option<&'a RawValue> {
-        self.0.iter().rev().find(|(key, _)| key == name).map(|(_, value)| *value).filter(|value| value.get() != "null")
+        self.0
+            .iter()
+            .rev()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| *value)
+            .filter(|value| value.get() != "null")
     }
 
     /// The names in order.

@@ -15,9 +15,9 @@ use crate::egress::guard::Guard;
 
 const MAX_NAME: usize = 200;
 const MAX_URLS: usize = 20;
-const MAX_TARGETS: usize = 100;
-const MAX_EVENTS: usize = 200;
-const MAX_SCOPE: usize = 1_000;
+pub(super) const MAX_TARGETS: usize = 100;
+pub(super) const MAX_EVENTS: usize = 200;
+pub(super) const MAX_SCOPE: usize = 1_000;
 const MAX_STEPS: usize = 20;
 const MAX_STEP: u32 = 86_400;
 
@@ -104,45 +104,67 @@ impl Given {
     /// # Errors
     /// The first rule that is broken, with the field.
     pub fn meant(self, catalogue: &Catalogue, guard: &Guard) -> Result<Meant, Problem> {
-        let name = one_line(self.name.trim());
-        if name.is_empty() || name.len() > MAX_NAME {
-            return Err(Problem::invalid("name", format!("a name has 1 to {MAX_NAME} bytes")));
-        }
+        let name = name(&self.name)?;
         let way = match (self.kind.as_deref(), self.urls, self.targets) {
             (None | Some("webhook"), Some(urls), None) => MeantWay::Webhook(wanted(urls, guard)?),
             (None | Some("email"), None, Some(targets)) => MeantWay::Email(meant_targets(targets)?),
-            (Some("webhook"), _, _) => return Err(Problem::invalid("urls", "a webhook has `urls` and no `targets`")),
-            (Some("email"), _, _) => return Err(Problem::invalid("targets", "an e-mail hook has `targets` and no `urls`")),
+            (Some("webhook"), _, _) => {
+                return Err(Problem::invalid("urls", "a webhook has `urls` and no `targets`"));
+            }
+            (Some("email"), _, _) => {
+                return Err(Problem::invalid("targets", "an e-mail hook has `targets` and no `urls`"));
+            }
             (Some(_), _, _) => return Err(Problem::invalid("kind", "a hook is a `webhook` or `email`")),
             (None, _, _) => return Err(Problem::invalid("urls", "a hook has `urls` or `targets`, not both")),
         };
         if let Some(events) = &self.events {
             count("events", events.len(), MAX_EVENTS)?;
-            if let Some(at) = events.iter().position(|name| !catalogue.knows(name)) {
-                let name: String = events[at].chars().take(60).collect();
-                let detail = format!("`{name}` is neither a kind nor a family of the catalogue");
-                return Err(Problem::of(Id::UnknownKind, format!("events[{at}]"), detail));
-            }
+            known(events, catalogue)?;
         }
         let scope = match &self.scope {
             None => None,
             Some(ids) => {
                 count("scope", ids.len(), MAX_SCOPE)?;
-                Some(ids.iter().enumerate().map(|(at, id)| parsed(id, &format!("scope[{at}]"))).collect::<Result<_, _>>()?)
+                Some(
+                    ids.iter()
+                        .enumerate()
+                        .map(|(at, id)| parsed(id, &format!("scope[{at}]")))
+                        .collect::<Result<_, _>>()?,
+                )
             }
         };
         if let Some(steps) = &self.schedule {
             count("schedule", steps.len(), MAX_STEPS)?;
             if let Some(at) = steps.iter().position(|step| !(1..=MAX_STEP).contains(step)) {
-                return Err(Problem::invalid(format!("schedule[{at}]"), format!("a wait has 1 to {MAX_STEP} seconds")));
+                return Err(Problem::invalid(
+                    format!("schedule[{at}]"),
+                    format!("a wait has 1 to {MAX_STEP} seconds"),
+                ));
             }
         }
         Ok(Meant { name, way, events: self.events, scope, schedule: self.schedule })
     }
 }
 
+/// A name on one line, neither empty nor endless.
+pub(super) fn name(text: &str) -> Result<String, Problem> {
+    let name = one_line(text.trim());
+    if name.is_empty() || name.len() > MAX_NAME {
+        return Err(Problem::invalid("name", format!("a name has 1 to {MAX_NAME} bytes")));
+    }
+    Ok(name)
+}
+
+/// Every name is a kind or a family of the catalogue.
+pub(super) fn known(events: &[String], catalogue: &Catalogue) -> Result<(), Problem> {
+    let Some(at) = events.iter().position(|name| !catalogue.knows(name)) else { return Ok(()) };
+    let name: String = events[at].chars().take(60).collect();
+    let detail = format!("`{name}` is neither a kind nor a family of the catalogue");
+    Err(Problem::of(Id::UnknownKind, format!("events[{at}]"), detail))
+}
+
 /// Lists are bounded, and an empty one is refused: it would read as *nothing* to some and as *all* to others.
-fn count(field: &str, len: usize, most: usize) -> Result<(), Problem> {
+pub(super) fn count(field: &str, len: usize, most: usize) -> Result<(), Problem> {
     if len == 0 {
         return Err(Problem::invalid(field, format!("`{field}` is not empty; leave it out to mean all")));
     }
@@ -152,11 +174,14 @@ fn count(field: &str, len: usize, most: usize) -> Result<(), Problem> {
     Ok(())
 }
 
-fn wanted(urls: Vec<GivenUrl>, guard: &Guard) -> Result<Vec<Wanted>, Problem> {
+pub(super) fn wanted(urls: Vec<GivenUrl>, guard: &Guard) -> Result<Vec<Wanted>, Problem> {
     if urls.is_empty() || urls.len() > MAX_URLS {
         return Err(Problem::invalid("urls", format!("a webhook has 1 to {MAX_URLS} URLs")));
     }
-    urls.into_iter().enumerate().map(|(at, given)| one_wanted(given, guard).map_err(|p| p.within(&format!("urls[{at}]")))).collect()
+    urls.into_iter()
+        .enumerate()
+        .map(|(at, given)| one_wanted(given, guard).map_err(|p| p.within(&format!("urls[{at}]"))))
+        .collect()
 }
 
 fn one_wanted(given: GivenUrl, guard: &Guard) -> Result<Wanted, Problem> {
@@ -170,10 +195,15 @@ fn one_wanted(given: GivenUrl, guard: &Guard) -> Result<Wanted, Problem> {
         None if id.is_some() => None,
         None => return Err(Problem::invalid("url", "`url` is needed")),
         Some(url) if formats::is_masked(&url) => {
-            return Err(Problem::invalid("url", "it is masked: give the whole URL, or leave it out and name the destination's `id`"));
+            return Err(Problem::invalid(
+                "url",
+                "it is masked: give the whole URL, or leave it out and name the destination's `id`",
+            ));
         }
         Some(url) => {
-            guard.check_url(&url).map_err(|refused| Problem::of(Id::ForbiddenAddress, "url", refused.to_string()))?;
+            guard
+                .check_url(&url)
+                .map_err(|refused| Problem::of(Id::ForbiddenAddress, "url", refused.to_string()))?;
             Some(Secret::new(url))
         }
     };
@@ -199,15 +229,18 @@ fn one_target(target: GivenTarget) -> Result<Target, Problem> {
             Target::Organisation { roles }
         }
         GivenTarget::User { user } => Target::User(parsed(&user, "user")?),
-        GivenTarget::Address { address } => Target::Address(
-            address::check(&address).map_err(|error| Problem::invalid("address", error.to_string()))?,
-        ),
+        GivenTarget::Address { address } => {
+            let address =
+                address::check(&address).map_err(|error| Problem::invalid("address", error.to_string()))?;
+            Target::Addresses(vec![address])
+        }
     })
 }
 
 /// Reads a role.
 pub(super) fn role(text: &str) -> Result<Role, Problem> {
-    Role::parse(text).ok_or_else(|| Problem::invalid("roles", "a role is ADMIN, MANAGER, DEVELOPER or ACCOUNTING"))
+    Role::parse(text)
+        .ok_or_else(|| Problem::invalid("roles", "a role is ADMIN, MANAGER, DEVELOPER or ACCOUNTING"))
 }
 
 /// A hook as shown.
@@ -254,7 +287,7 @@ pub fn shown(view: HookView, secret: Option<&Secret>) -> Shown {
             });
             ("webhook", Some(urls.collect()), None)
         }
-        Way::Email { targets, .. } => ("email", None, Some(targets.iter().map(target).collect())),
+        Way::Email { targets, .. } => ("email", None, Some(targets.iter().flat_map(target).collect())),
     };
     Shown {
         id: hook.id.to_string(),
@@ -275,15 +308,23 @@ pub fn shown(view: HookView, secret: Option<&Secret>) -> Shown {
     }
 }
 
-fn target(target: &Target) -> serde_json::Value {
+/// Addresses that were given as one entry (see [`super::v2`]) are one each here.
+fn target(target: &Target) -> Vec<serde_json::Value> {
     match target {
-        Target::Organisation { roles } if roles.is_empty() => serde_json::json!({"type": "organisation"}),
+        Target::Organisation { roles } if roles.is_empty() => {
+            vec![serde_json::json!({"type": "organisation"})]
+        }
         Target::Organisation { roles } => {
             let roles: Vec<_> = roles.iter().map(|role| role.as_str()).collect();
-            serde_json::json!({"type": "organisation", "roles": roles})
+            vec![serde_json::json!({"type": "organisation", "roles": roles})]
         }
-        Target::User(id) => serde_json::json!({"type": "user", "user": id.to_string()}),
-        Target::Address(address) => serde_json::json!({"type": "address", "address": address}),
+        Target::User(id) | Target::Maker(id) => {
+            vec![serde_json::json!({"type": "user", "user": id.to_string()})]
+        }
+        Target::Addresses(addresses) => addresses
+            .iter()
+            .map(|address| serde_json::json!({"type": "address", "address": address}))
+            .collect(),
     }
 }
 

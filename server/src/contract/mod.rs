@@ -7,3 +7,4 @@ pub mod hooks;
 pub mod posted;
 pub mod problem;
 pub mod seen;
+pub mod v2;

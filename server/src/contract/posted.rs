@@ -86,7 +86,10 @@ pub(super) fn optional<'a>(fields: &Fields<'a>, name: &str) -> Result<Option<Cow
 }
 
 /// Reads an id out of a field.
-pub(super) fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str, name: &str) -> Result<T, Problem> {
+pub(super) fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
+    text: &str,
+    name: &str,
+) -> Result<T, Problem> {
     text.parse().map_err(|error: T::Err| Problem::invalid(name, error.to_string()))
 }
 
@@ -101,7 +104,10 @@ pub(super) fn key<'a>(fields: &Fields<'a>, name: &str) -> Result<Option<Cow<'a, 
 
 fn date(value: &RawValue) -> Result<Millis, Problem> {
     value.get().parse().ok().filter(|date| (0..=MAX_DATE).contains(date)).ok_or_else(|| {
-        Problem::invalid("date", format!("`date` is a whole number of milliseconds since 1970, 0 to {MAX_DATE}"))
+        Problem::invalid(
+            "date",
+            format!("`date` is a whole number of milliseconds since 1970, 0 to {MAX_DATE}"),
+        )
     })
 }
 
@@ -110,7 +116,8 @@ pub(super) fn data(value: &RawValue) -> Result<Cow<'_, str>, Problem> {
     if value.get().starts_with('{') {
         return Ok(Cow::Borrowed(value.get()));
     }
-    let spelt = text(value).ok_or_else(|| Problem::invalid("data", "`data` is an object, or a text that holds one"))?;
+    let spelt = text(value)
+        .ok_or_else(|| Problem::invalid("data", "`data` is an object, or a text that holds one"))?;
     json::scan(&spelt).map_err(|error| Problem::invalid("data", error.to_string()))?;
     Ok(spelt)
 }
@@ -168,9 +175,13 @@ mod tests {
 
     #[test]
     fn null_is_the_same_as_absent() {
-        let body = format!(r#"{{"event":"GIT_PUSH","ownerId":"{OWNER}","data":null,"authorId":null,"date":null,"id":null}}"#);
+        let body = format!(
+            r#"{{"event":"GIT_PUSH","ownerId":"{OWNER}","data":null,"authorId":null,"date":null,"id":null}}"#
+        );
         let posted = event(&body).unwrap();
-        assert!(posted.data.is_none() && posted.author.is_none() && posted.date.is_none() && posted.key.is_none());
+        assert!(
+            posted.data.is_none() && posted.author.is_none() && posted.date.is_none() && posted.key.is_none()
+        );
     }
 
     #[test]

@@ -63,6 +63,8 @@ problems! {
     Conflict = "conflict", CONFLICT, "It was accepted before, with other content";
     /// The state it is in does not allow it.
     WrongState = "wrong-state", CONFLICT, "That cannot be done in this state";
+    /// The path is for WebSocket.
+    UpgradeRequired = "upgrade-required", UPGRADE_REQUIRED, "This path speaks WebSocket";
     /// Too large.
     TooLarge = "too-large", PAYLOAD_TOO_LARGE, "It is too large";
     /// A content type we do not read.
@@ -151,7 +153,8 @@ impl IntoResponse for Problem {
             Id::Busy => drop(headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"))),
             Id::Unavailable => drop(headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"))),
             Id::Unauthorised => {
-                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"sonnette\""));
+                headers
+                    .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"sonnette\""));
             }
             _ => {}
         }

@@ -26,7 +26,12 @@ impl<T> Listed<T> {
     }
 
     /// A page of `limit` items: there may be more if it is full.
-    pub fn page<V>(found: Vec<V>, limit: usize, key: impl Fn(&V) -> String, show: impl FnMut(V) -> T) -> Self {
+    pub fn page<V>(
+        found: Vec<V>,
+        limit: usize,
+        key: impl Fn(&V) -> String,
+        show: impl FnMut(V) -> T,
+    ) -> Self {
         let next = found.last().filter(|_| found.len() >= limit).map(key);
         Self { items: found.into_iter().map(show).collect(), next }
     }

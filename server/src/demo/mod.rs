@@ -30,7 +30,10 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// What is missing.
 pub fn run(args: &DemoArgs) -> Result<ExitCode> {
     log("warn", false)?;
-    let dir = tempfile::Builder::new().prefix("sonnette-demo-").tempdir().context("cannot make a temporary directory")?;
+    let dir = tempfile::Builder::new()
+        .prefix("sonnette-demo-")
+        .tempdir()
+        .context("cannot make a temporary directory")?;
     let show = Show { json: args.json };
     runtime()?.block_on(async {
         let mut stop = Stop::new()?;
@@ -79,7 +82,11 @@ async fn tell(data: &Path, once: bool, show: &Show) -> Result<()> {
     let running = app::start(config).await?;
     let token = std::fs::read_to_string(data.join(TOKEN_FILE)).context("there is no operator token")?;
     let client = Client::new(format!("http://{}", running.address).parse()?, Some(Secret::new(token.trim())));
-    show.say(&format!("Sonnette listens on http://{}; its data is in {} and goes when you stop.", running.address, data.display()));
+    show.say(&format!(
+        "Sonnette listens on http://{}; its data is in {} and goes when you stop.",
+        running.address,
+        data.display()
+    ));
     let mut cast = cast(client, show).await?;
 
     let mut letters = 0;
@@ -134,7 +141,11 @@ async fn cast(mut client: Client, show: &Show) -> Result<Cast> {
     show.say(&format!("Acme: {}; applications web and worker, add-on database.", people.join(", ")));
     let born = client.get(&hooks, &[]).await?;
     for hook in born["items"].as_array().into_iter().flatten() {
-        show.say(&format!("Hook: {} ({})", hook["name"].as_str().unwrap_or_default(), hook["kind"].as_str().unwrap_or_default()));
+        show.say(&format!(
+            "Hook: {} ({})",
+            hook["name"].as_str().unwrap_or_default(),
+            hook["kind"].as_str().unwrap_or_default()
+        ));
     }
     Ok(Cast { client, receiver, organisation, author, web, worker })
 }
@@ -165,7 +176,9 @@ async fn one_step(cast: &mut Cast, step: &story::Step, show: &Show) -> Result<us
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    let all = tokio::time::timeout(PATIENCE, settled).await.with_context(|| format!("{event} is not delivered in time"))??;
+    let all = tokio::time::timeout(PATIENCE, settled)
+        .await
+        .with_context(|| format!("{event} is not delivered in time"))??;
     step.check(&all).with_context(|| format!("{} ({event})", step.kind))?;
     Ok(all.iter().filter(|one| one["format"] == "email" && one["state"] == "delivered").count())
 }

@@ -79,7 +79,9 @@ impl Receiver {
             }
             Some("raw") => {
                 let verified = self.seen.verified.lock().unwrap_or_else(PoisonError::into_inner);
-                let Some(kind) = verified.get(id) else { bail!("{id} did not arrive with a signature that verifies") };
+                let Some(kind) = verified.get(id) else {
+                    bail!("{id} did not arrive with a signature that verifies")
+                };
                 Ok(("raw".to_owned(), format!("{kind}, signature verified, webhook-id {id}")))
             }
             _ => {
@@ -98,7 +100,13 @@ async fn answer(seen: &Seen, request: Request<Incoming>) -> Response<Full<Bytes>
         ("/raw", Ok(body)) if verified(seen, &head.headers, &body) => (StatusCode::NO_CONTENT, ""),
         ("/slack", Ok(body)) => match serde_json::from_slice::<Value>(&body) {
             Ok(message) if message["text"].is_string() => {
-                let text = message["text"].as_str().unwrap_or_default().lines().next().unwrap_or_default().to_owned();
+                let text = message["text"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .lines()
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned();
                 *seen.message.lock().unwrap_or_else(PoisonError::into_inner) = text;
                 (StatusCode::OK, "ok")
             }
@@ -123,8 +131,13 @@ fn verified(seen: &Seen, headers: &HeaderMap, body: &[u8]) -> bool {
     let expected = signing::sign([secret], id, seconds.saturating_mul(SECOND), body);
     let fits = given.split(' ').any(|one| bool::from(one.as_bytes().ct_eq(expected.as_bytes())));
     if fits {
-        let kind = serde_json::from_slice::<Value>(body).ok().and_then(|event| event["event"].as_str().map(str::to_owned));
-        seen.verified.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned(), kind.unwrap_or_default());
+        let kind = serde_json::from_slice::<Value>(body)
+            .ok()
+            .and_then(|event| event["event"].as_str().map(str::to_owned));
+        seen.verified
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id.to_owned(), kind.unwrap_or_default());
     }
     fits
 }

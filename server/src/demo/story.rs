@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use super::Cast;
 
 /// Members of Acme and their roles; the last one is the author of everything.
-pub(super) const PEOPLE: &[(&str, &str)] = &[("Alice", "ADMIN"), ("Carol", "ACCOUNTING"), ("Bob", "DEVELOPER")];
+pub(super) const PEOPLE: &[(&str, &str)] =
+    &[("Alice", "ADMIN"), ("Carol", "ACCOUNTING"), ("Bob", "DEVELOPER")];
 
 /// One event of the story.
 pub(super) struct Step {
@@ -21,7 +22,13 @@ pub(super) struct Step {
 
 /// A deployment that succeeds, one that fails, and credits that run low.
 pub(super) const STORY: &[Step] = &[
-    Step { kind: "DEPLOYMENT_ACTION_BEGIN", says: "Bob deploys web", worker: false, slack: false, letters: &[] },
+    Step {
+        kind: "DEPLOYMENT_ACTION_BEGIN",
+        says: "Bob deploys web",
+        worker: false,
+        slack: false,
+        letters: &[],
+    },
     Step {
         kind: "DEPLOYMENT_SUCCESS",
         says: "it works: everybody hears of it, by the default e-mails",
@@ -29,7 +36,13 @@ pub(super) const STORY: &[Step] = &[
         slack: true,
         letters: &["Alice", "Bob", "Carol"],
     },
-    Step { kind: "DEPLOYMENT_ACTION_BEGIN", says: "Bob deploys worker", worker: true, slack: false, letters: &[] },
+    Step {
+        kind: "DEPLOYMENT_ACTION_BEGIN",
+        says: "Bob deploys worker",
+        worker: true,
+        slack: false,
+        letters: &[],
+    },
     Step {
         kind: "DEPLOYMENT_FAIL",
         says: "it does not work",
@@ -80,7 +93,9 @@ impl Step {
         expected.sort();
         let made = deliveries.iter().filter(|one| one["state"] == "delivered");
         let mut reached: Vec<String> = made
-            .map(|one| one["recipient"]["address"].as_str().or(one["format"].as_str()).unwrap_or_default().to_owned())
+            .map(|one| {
+                one["recipient"]["address"].as_str().or(one["format"].as_str()).unwrap_or_default().to_owned()
+            })
             .collect();
         reached.sort();
         if reached != expected {

@@ -160,7 +160,7 @@ impl Poster {
             guard,
             limits,
             targets: Mutex::default(),
-            idle: Idle::new(IdleLimits { each: 64, all: 512, rest: Duration::from_secs(20) }),
+            idle: Idle::new(IdleLimits { each: 512, all: 1024, rest: Duration::from_secs(20) }),
             lookup: Box::new(SystemLookup(Arc::new(Semaphore::new(LOOKUPS)))),
             tls: TlsConnector::from(Arc::new(tls)),
         })

@@ -16,10 +16,13 @@ const TROUBLE: Duration = Duration::from_secs(1);
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 /// Leased at once at most: what is leased holds its event in memory.
 const HANDFUL: usize = 128;
+/// KiB of events under way at once, besides one handful that waits.
+const MEMORY: usize = 64 << 10;
 
 /// Runs until `stop`; then waits for what is under way, which has limits of its own.
 pub async fn run(parts: Parts, in_flight: usize, stop: CancellationToken) {
     let window = Arc::new(Semaphore::new(in_flight));
+    let memory = Arc::new(Semaphore::new(MEMORY));
     let attempts = TaskTracker::new();
     while !stop.is_cancelled() {
         let Some(room) = room(&window, in_flight, &stop).await else { break };
@@ -34,12 +37,14 @@ pub async fn run(parts: Parts, in_flight: usize, stop: CancellationToken) {
         };
         let idle = leased.work.is_empty();
         for one in leased.work {
+            let size = u32::try_from(one.event.frame.len() >> 10).unwrap_or(u32::MAX).saturating_add(1);
+            let Ok(share) = Arc::clone(&memory).acquire_many_owned(size).await else { break };
             // Leased no more than there was room for, so this never waits.
             let Ok(place) = Arc::clone(&window).acquire_owned().await else { break };
             let parts = parts.clone();
             attempts.spawn(async move {
                 work::deliver(&parts, one).await;
-                drop(place);
+                drop((place, share));
             });
         }
         if idle {

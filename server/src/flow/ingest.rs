@@ -58,9 +58,11 @@ fn said(ingested: Ingested, owner: OwnerId) -> Result<Accepted, Problem> {
     match ingested {
         Ingested::Accepted(id) => Ok(Accepted::New(id)),
         Ingested::Already(id) => Ok(Accepted::Already(id)),
-        Ingested::Conflict(id) => {
-            Err(Problem::of(Id::Conflict, "id", format!("this source and id were accepted as {id}, with other content")))
-        }
+        Ingested::Conflict(id) => Err(Problem::of(
+            Id::Conflict,
+            "id",
+            format!("this source and id were accepted as {id}, with other content"),
+        )),
         Ingested::UnknownOwner => {
             Err(Problem::of(Id::UnknownOwner, "ownerId", format!("{owner} is not in the directory")))
         }
@@ -76,7 +78,11 @@ fn draft(parts: &Parts, posted: Posted<'_>, now: Millis) -> Result<Draft, Proble
     let found = parts.catalogue.find(&posted.kind).filter(|(_, kind)| !kind.private);
     let Some((number, kind)) = found else {
         let name: String = posted.kind.chars().take(60).collect();
-        return Err(Problem::of(Id::UnknownKind, "event", format!("`{name}` is not a kind of the catalogue")));
+        return Err(Problem::of(
+            Id::UnknownKind,
+            "event",
+            format!("`{name}` is not a kind of the catalogue"),
+        ));
     };
     let data = posted.data.as_deref();
     let fields = data.map(Fields::read).transpose().map_err(|error| Problem::invalid("data", error))?;
@@ -90,8 +96,12 @@ fn draft(parts: &Parts, posted: Posted<'_>, now: Millis) -> Result<Draft, Proble
     let facts = match kind.learns {
         None => Vec::new(),
         Some(_) => {
-            let map = data.map(serde_json::from_str).transpose().map_err(|error| Problem::invalid("data", error.to_string()))?;
-            let mut born = |owner| facts::default_hooks(&parts.catalogue, owner, now, &mut || parts.luck.id());
+            let map = data
+                .map(serde_json::from_str)
+                .transpose()
+                .map_err(|error| Problem::invalid("data", error.to_string()))?;
+            let mut born =
+                |owner| facts::default_hooks(&parts.catalogue, owner, now, &mut || parts.luck.id());
             facts::of(kind, posted.owner, posted.author, resource.as_ref(), map.as_ref(), &mut born)
                 .map_err(|error| Problem::of(Id::Invalid, format!("data.{}", error.field), error.rule))?
         }
@@ -130,7 +140,10 @@ fn resource(fields: &Fields<'_>) -> Result<Option<ResourceId>, Problem> {
         if name == "id" && !id.starts_with("app_") && !id.starts_with("addon_") {
             continue;
         }
-        return id.parse().map(Some).map_err(|error| Problem::invalid(format!("data.{name}"), format!("{error}")));
+        return id
+            .parse()
+            .map(Some)
+            .map_err(|error| Problem::invalid(format!("data.{name}"), format!("{error}")));
     }
     Ok(None)
 }

@@ -8,7 +8,8 @@ use sonnette_core::backoff::{self, Failure};
 use sonnette_core::formats::{self, Outcome, Render, Rendering};
 use sonnette_core::ids::DeliveryId;
 use sonnette_core::model::{
-    Attempt, Cancelled, Dead, Destination, Hook, MINUTE, Millis, Recipient, SECOND, SigningSecrets, State, Way,
+    Attempt, Cancelled, Dead, Destination, Hook, MINUTE, Millis, Recipient, SECOND, SigningSecrets, State,
+    Way,
 };
 use sonnette_core::ports::{Outgoing, Posted, Recorded, Reply, SendError, StoreError, Ticket, Verdict, Work};
 use sonnette_core::{mail, message, signing};
@@ -40,9 +41,13 @@ pub async fn deliver(parts: &Parts, work: Work) {
     let outcome = if work.unresolved { resolve(parts, ticket).await } else { attempt(parts, &work).await };
     match outcome {
         Ok(Recorded::Done) => {}
-        Ok(Recorded::Stale) => tracing::debug!(delivery = %ticket.delivery, "somebody else recorded this attempt"),
+        Ok(Recorded::Stale) => {
+            tracing::debug!(delivery = %ticket.delivery, "somebody else recorded this attempt")
+        }
         // The ticket lapses, and the delivery is tried again: a repeat, never a loss.
-        Err(error) => tracing::error!(delivery = %ticket.delivery, %error, "an attempt could not be written down"),
+        Err(error) => {
+            tracing::error!(delivery = %ticket.delivery, %error, "an attempt could not be written down")
+        }
     }
 }
 
@@ -63,7 +68,12 @@ async fn attempt(parts: &Parts, work: &Work) -> Result<Recorded, StoreError> {
     record(parts, work, at, Ok(said)).await
 }
 
-async fn record(parts: &Parts, work: &Work, at: Millis, said: Result<Said, String>) -> Result<Recorded, StoreError> {
+async fn record(
+    parts: &Parts,
+    work: &Work,
+    at: Millis,
+    said: Result<Said, String>,
+) -> Result<Recorded, StoreError> {
     let now = parts.clock.now();
     let ticket = work.ticket;
     let (said, verdict) = match said {
@@ -121,7 +131,10 @@ fn verdict(parts: &Parts, work: &Work, said: &Said, now: Millis) -> Verdict {
 async fn post(parts: &Parts, work: &Work) -> Result<Said, StoreError> {
     let found = work.hook.as_ref().and_then(|loaded| {
         let Way::Webhook { destinations } = &loaded.hook.way else { return None };
-        destinations.iter().find(|destination| destination.id == work.destination).zip(loaded.secrets.as_ref())
+        destinations
+            .iter()
+            .find(|destination| destination.id == work.destination)
+            .zip(loaded.secrets.as_ref())
     });
     let Some((destination, secrets)) = found else {
         return Ok(never("its destination is not on the hook"));
@@ -182,7 +195,12 @@ fn judged(reply: &Reply, outcome: Outcome) -> Said {
 }
 
 fn lost(error: &SendError) -> Said {
-    Said { status: None, note: Some(error.to_string()), excerpt: None, outcome: Outcome::Again { not_before: None } }
+    Said {
+        status: None,
+        note: Some(error.to_string()),
+        excerpt: None,
+        outcome: Outcome::Again { not_before: None },
+    }
 }
 
 fn never(why: &str) -> Said {
@@ -194,7 +212,8 @@ fn never(why: &str) -> Said {
 async fn letter(parts: &Parts, work: &Work, recipient: &Recipient) -> Result<Said, StoreError> {
     let (message, owner) = say(parts, work).await?;
     let hook: Option<&Hook> = work.hook.as_ref().map(|loaded| &loaded.hook);
-    let letter = mail::letter(&parts.house, &message, work.ticket.delivery, recipient, hook, owner.as_deref());
+    let letter =
+        mail::letter(&parts.house, &message, work.ticket.delivery, recipient, hook, owner.as_deref());
     Ok(match parts.egress.mail(letter).await {
         Posted::Accepted(words) => {
             Said { status: Some(250), note: Some(words), excerpt: None, outcome: Outcome::Delivered }
@@ -208,7 +227,9 @@ async fn letter(parts: &Parts, work: &Work, recipient: &Recipient) -> Result<Sai
         Posted::Again(status, words) => {
             Said { status, note: Some(words), excerpt: None, outcome: Outcome::Again { not_before: None } }
         }
-        Posted::Refused(status, words) => Said { status, note: Some(words), excerpt: None, outcome: Outcome::Refused },
+        Posted::Refused(status, words) => {
+            Said { status, note: Some(words), excerpt: None, outcome: Outcome::Refused }
+        }
     })
 }
 

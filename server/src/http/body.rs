@@ -40,8 +40,9 @@ pub(super) struct Held {
 impl Held {
     /// The body as text.
     pub(super) fn text(&self) -> Result<&str, Problem> {
-        std::str::from_utf8(&self.bytes)
-            .map_err(|error| Problem::new(Id::Malformed, format!("invalid UTF-8 after byte {}", error.valid_up_to())))
+        std::str::from_utf8(&self.bytes).map_err(|error| {
+            Problem::new(Id::Malformed, format!("invalid UTF-8 after byte {}", error.valid_up_to()))
+        })
     }
 }
 
@@ -63,12 +64,15 @@ impl Budget {
             let Ok(chunk) = frame.into_data() else { continue };
             len += chunk.len();
             if len > limit {
-                return Err(Problem::new(Id::TooLarge, format!("a body has at most {} KiB here", limit >> 10)));
+                return Err(Problem::new(
+                    Id::TooLarge,
+                    format!("a body has at most {} KiB here", limit >> 10),
+                ));
             }
             let units = u32::try_from(chunk.len().div_ceil(UNIT)).unwrap_or(u32::MAX);
-            let more = Arc::clone(&self.0)
-                .try_acquire_many_owned(units)
-                .map_err(|_| Problem::new(Id::Busy, "too many bodies are being read; try again in a moment"))?;
+            let more = Arc::clone(&self.0).try_acquire_many_owned(units).map_err(|_| {
+                Problem::new(Id::Busy, "too many bodies are being read; try again in a moment")
+            })?;
             match &mut share {
                 None => share = Some(more),
                 Some(share) => share.merge(more),
@@ -131,14 +135,22 @@ mod tests {
     #[tokio::test]
     async fn a_body_beyond_its_limit_is_refused_and_costs_nothing_afterwards() {
         let budget = Budget::default();
-        let large = budget.read(Body::from(vec![0; SMALL + 1]), SMALL).await.map(|_| ()).map_err(|problem| problem.id);
+        let large = budget
+            .read(Body::from(vec![0; SMALL + 1]), SMALL)
+            .await
+            .map(|_| ())
+            .map_err(|problem| problem.id);
         assert_eq!((large, budget.0.available_permits()), (Err(Id::TooLarge), BUDGET / UNIT));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_body_that_does_not_arrive_is_given_up() {
         let endless = futures_util::stream::pending::<Result<Bytes, std::io::Error>>();
-        let slow = Budget::default().read(Body::from_stream(endless), SMALL).await.map(|_| ()).map_err(|problem| problem.id);
+        let slow = Budget::default()
+            .read(Body::from_stream(endless), SMALL)
+            .await
+            .map(|_| ())
+            .map_err(|problem| problem.id);
         assert_eq!(slow, Err(Id::TooSlow));
     }
 

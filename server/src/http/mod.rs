@@ -1,10 +1,15 @@
-//! The door: our own API under `/api/v1`, and `/healthz`.
+//! The door: our own API under `/api/v1`, the Clever Cloud surface under `/v2`, and `/healthz`.
 
 mod access;
 mod api;
 mod asked;
 mod body;
+mod event_socket;
 pub mod listen;
+mod patience;
+mod signed;
+pub mod tls;
+mod v2;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +23,11 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::contract::problem::{Id, Problem};
 use crate::egress::guard::Guard;
 use crate::flow::Parts;
+use crate::stream::Hub;
 
+pub(crate) use access::Credential;
 pub use access::operator_token;
+pub use signed::{Consumer, Terms};
 
 /// How long `/healthz` waits for the store.
 const PING: Duration = Duration::from_secs(5);
@@ -34,14 +42,41 @@ pub struct Site {
     pub policy: Policy,
     /// Tells the house that a hook changed.
     pub hooks_changed: Arc<Notify>,
+    /// What signed requests are checked against.
+    pub terms: Terms,
+    /// Whether people may create applications under `/v2`.
+    pub applications: bool,
+    /// Who listens to what happens.
+    pub streams: Arc<Hub>,
     known: access::Known,
+    nonces: signed::Nonces,
     bodies: body::Budget,
 }
 
 impl Site {
     /// A site with nobody known yet.
-    pub fn new(parts: Parts, guard: Guard, policy: Policy, hooks_changed: Arc<Notify>) -> Self {
-        Self { parts, guard, policy, hooks_changed, known: access::Known::default(), bodies: body::Budget::default() }
+    pub fn new(
+        parts: Parts,
+        guard: Guard,
+        policy: Policy,
+        terms: Terms,
+        hooks_changed: Arc<Notify>,
+        streams: Arc<Hub>,
+    ) -> Self {
+        let (known, nonces, bodies) =
+            (access::Known::default(), signed::Nonces::default(), body::Budget::default());
+        Self {
+            parts,
+            guard,
+            policy,
+            hooks_changed,
+            terms,
+            applications: false,
+            streams,
+            known,
+            nonces,
+            bodies,
+        }
     }
 }
 
@@ -54,13 +89,22 @@ type Answer<T> = Result<T, Problem>;
 pub fn router(site: Arc<Site>) -> Router {
     Router::new()
         .nest("/api/v1", api::routes())
+        .nest("/v2", v2::routes())
+        // Clients put paths behind their `API_HOST` as it is; with a slash at its end there are two.
+        .nest("//v2", v2::routes())
+        .route("/v2/events/event-socket", get(event_socket::open))
         .route("/healthz", get(healthz))
         .fallback(|| async { Problem::new(Id::NotFound, "there is nothing at this path") })
-        .method_not_allowed_fallback(|| async { Problem::new(Id::MethodNotAllowed, "this path knows other methods") })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(Id::MethodNotAllowed, "this path knows other methods")
+        })
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             // A defect of ours; what was accepted is in the store, and the next request starts anew.
             tracing::error!("a handler panicked");
-            axum::response::IntoResponse::into_response(Problem::new(Id::Unavailable, "this request met a defect"))
+            axum::response::IntoResponse::into_response(Problem::new(
+                Id::Unavailable,
+                "this request met a defect",
+            ))
         }))
         .with_state(site)
 }

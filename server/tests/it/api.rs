@@ -13,20 +13,22 @@ use sonnette::app::{self, Running, TOKEN_FILE};
 use sonnette::config::{self, Sources};
 use tempfile::TempDir;
 
-struct Api {
+/// The real server, with a client of its own.
+pub struct Api {
     http: Client<HttpConnector, Full<Bytes>>,
-    address: SocketAddr,
-    operator: String,
-    running: Running,
+    pub address: SocketAddr,
+    pub operator: String,
+    pub running: Running,
     _dir: TempDir,
 }
 
 /// What came back.
 #[derive(Debug)]
-struct Got {
-    status: u16,
-    body: Value,
-    text: String,
+pub struct Got {
+    pub status: u16,
+    pub content_type: String,
+    pub body: Value,
+    pub text: String,
 }
 
 impl Got {
@@ -37,19 +39,35 @@ impl Got {
         (self.status, name, self.body["field"].as_str().unwrap_or_default())
     }
 
-    fn id(&self) -> String {
+    pub fn id(&self) -> String {
         self.body["id"].as_str().unwrap_or_else(|| panic!("no id in {self:?}")).to_owned()
     }
 }
 
 impl Api {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
+        Self::with("").await
+    }
+
+    /// With these settings.
+    pub async fn with(settings: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("sonnette.toml"), settings).unwrap();
+        Self::open(dir).await
+    }
+
+    /// Stops, and starts anew on the same data.
+    pub async fn restart(self) -> Self {
+        self.running.stop().await;
+        Self::open(self._dir).await
+    }
+
+    async fn open(dir: TempDir) -> Self {
         let sources = Sources {
             data: Some(dir.path().to_owned()),
             listen: Some("127.0.0.1:0".parse().unwrap()),
             dev: true,
-            file: None,
+            file: Some(dir.path().join("sonnette.toml")),
         };
         let running = app::start(config::read(&sources).unwrap()).await.unwrap();
         let operator = std::fs::read_to_string(dir.path().join(TOKEN_FILE)).unwrap().trim().to_owned();
@@ -57,8 +75,16 @@ impl Api {
         Self { http, address: running.address, operator, running, _dir: dir }
     }
 
-    async fn send(&self, token: &str, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Got {
-        let mut request = http::Request::builder().method(method).uri(format!("http://{}{path}", self.address));
+    pub async fn send(
+        &self,
+        token: &str,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Got {
+        let mut request =
+            http::Request::builder().method(method).uri(format!("http://{}{path}", self.address));
         if !token.is_empty() {
             request = request.header("authorization", format!("Bearer {token}"));
         }
@@ -67,17 +93,21 @@ impl Api {
         }
         let response = self.http.request(request.body(Full::new(body.into())).unwrap()).await.unwrap();
         let status = response.status().as_u16();
+        let content_type =
+            response.headers().get("content-type").map(|value| value.to_str().unwrap().to_owned());
         let bytes = response.into_body().collect().await.unwrap().to_bytes();
         let text = String::from_utf8(bytes.to_vec()).unwrap();
-        Got { status, body: serde_json::from_str(&text).unwrap_or_default(), text }
+        let body = serde_json::from_str(&text).unwrap_or_default();
+        Got { status, content_type: content_type.unwrap_or_default(), body, text }
     }
 
-    async fn call(&self, token: &str, method: &str, path: &str, body: Value) -> Got {
+    pub async fn call(&self, token: &str, method: &str, path: &str, body: Value) -> Got {
         let body = if body.is_null() { String::new() } else { body.to_string() };
-        self.send(token, method, &format!("/api/v1{path}"), &[("content-type", "application/json")], body).await
+        self.send(token, method, &format!("/api/v1{path}"), &[("content-type", "application/json")], body)
+            .await
     }
 
-    async fn op(&self, method: &str, path: &str, body: Value) -> Got {
+    pub async fn op(&self, method: &str, path: &str, body: Value) -> Got {
         self.call(&self.operator, method, path, body).await
     }
 
@@ -85,11 +115,11 @@ impl Api {
         self.send(&self.operator, "POST", "/api/v1/events", &[("content-type", content_type)], body).await
     }
 
-    async fn organisation(&self, name: &str) -> String {
+    pub async fn organisation(&self, name: &str) -> String {
         self.op("POST", "/organisations", json!({"name": name})).await.id()
     }
 
-    async fn user(&self, email: &str) -> (String, String) {
+    pub async fn user(&self, email: &str) -> (String, String) {
         let user = self.op("POST", "/users", json!({"email": email, "name": email})).await.id();
         let pair = self.op("POST", "/tokens", json!({"name": "test", "user": user})).await.body;
         (user, format!("{}.{}", pair["token"].as_str().unwrap(), pair["secret"].as_str().unwrap()))
@@ -105,14 +135,21 @@ impl Api {
 async fn a_bad_event_is_refused_with_its_field_and_nothing_is_stored() {
     let api = Api::start().await;
     let (acme, other) = (api.organisation("Acme").await, api.organisation("Other").await);
-    let foreign = api.op("POST", &format!("/owners/{other}/resources"), json!({"kind": "application", "name": "x"})).await.id();
+    let foreign = api
+        .op("POST", &format!("/owners/{other}/resources"), json!({"kind": "application", "name": "x"}))
+        .await
+        .id();
     let nobody = "orga_99999999-9999-4999-8999-999999999999";
     let event = |change: Value| {
         let mut event = json!({"event": "GIT_PUSH", "ownerId": acme});
         event.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
         event.to_string()
     };
-    let deep = format!("{{\"event\":\"GIT_PUSH\",\"ownerId\":\"{acme}\",\"data\":{{\"a\":{}{}}}}}", "[".repeat(80), "]".repeat(80));
+    let deep = format!(
+        "{{\"event\":\"GIT_PUSH\",\"ownerId\":\"{acme}\",\"data\":{{\"a\":{}{}}}}}",
+        "[".repeat(80),
+        "]".repeat(80)
+    );
     let large = event(json!({"data": {"a": "x".repeat(300 << 10)}}));
     for (body, expected) in [
         (event(json!({"event": "DEPLOYED"})), (400, "unknown-kind", "event")),
@@ -148,7 +185,8 @@ async fn a_bad_event_is_refused_with_its_field_and_nothing_is_stored() {
 async fn a_repeat_is_recognised_by_its_pair_and_other_content_is_a_conflict() {
     let api = Api::start().await;
     let acme = api.organisation("Acme").await;
-    let event = json!({"event": "GIT_PUSH", "ownerId": acme, "source": "git", "id": "1", "data": {"commit": "a"}});
+    let event =
+        json!({"event": "GIT_PUSH", "ownerId": acme, "source": "git", "id": "1", "data": {"commit": "a"}});
     let first = api.events("application/json", event.to_string()).await;
     assert_eq!(first.status, 202, "{}", first.text);
     let again = api.events("application/json", event.to_string()).await;
@@ -172,7 +210,8 @@ async fn items_of_a_batch_stand_alone_and_lines_say_their_number() {
     assert_eq!((all.status, all.body["results"][1]["status"].as_u64()), (202, Some(202)));
     let some = api.events("application/x-ndjson", format!("{good}\n\nnonsense\n{good}\n")).await;
     assert_eq!(some.status, 207, "{}", some.text);
-    let statuses: Vec<_> = some.body["results"].as_array().unwrap().iter().map(|one| one["status"].as_u64().unwrap()).collect();
+    let statuses: Vec<_> =
+        some.body["results"].as_array().unwrap().iter().map(|one| one["status"].as_u64().unwrap()).collect();
     assert_eq!(statuses, [202, 400, 202]);
     let problem = &some.body["results"][1]["problem"];
     assert!(problem["detail"].as_str().unwrap().starts_with("line 3: "), "{problem}");
@@ -206,7 +245,8 @@ async fn cloudevents_come_structured_binary_and_in_batches() {
     assert_eq!((binary.status, binary.id()), (200, one.id()), "the same event in the other mode");
     let batch = json!([event("1"), event("2"), {"specversion": "1.0"}]).to_string();
     let batch = api.events("application/cloudevents-batch+json", batch).await;
-    let statuses: Vec<_> = batch.body["results"].as_array().unwrap().iter().map(|one| one["status"].as_u64().unwrap()).collect();
+    let statuses: Vec<_> =
+        batch.body["results"].as_array().unwrap().iter().map(|one| one["status"].as_u64().unwrap()).collect();
     assert_eq!((batch.status, statuses), (207, vec![200, 202, 400]));
     let mut other = event("3");
     other["datacontenttype"] = "text/plain".into();
@@ -223,7 +263,10 @@ async fn the_frame_is_what_was_posted_byte_for_byte() {
     let id = api.events("application/json", body).await.id();
     let got = api.op("GET", &format!("/events/{id}"), Value::Null).await;
     let quoted = serde_json::to_string(data).unwrap();
-    assert_eq!(got.text, format!(r#"{{"id":"{id}","event":"GIT_PUSH","date":5,"ownerId":"{acme}","data":{quoted}}}"#));
+    assert_eq!(
+        got.text,
+        format!(r#"{{"id":"{id}","event":"GIT_PUSH","date":5,"ownerId":"{acme}","data":{quoted}}}"#)
+    );
     let list = api.op("GET", &format!("/owners/{acme}/events"), Value::Null).await;
     assert!(list.text.contains(&got.text), "{}", list.text);
     api.running.stop().await;
@@ -233,16 +276,19 @@ async fn the_frame_is_what_was_posted_byte_for_byte() {
 async fn a_bad_hook_is_refused_with_its_field_and_nothing_is_stored() {
     let api = Api::start().await;
     let (acme, other) = (api.organisation("Acme").await, api.organisation("Other").await);
-    let foreign = api.op("POST", &format!("/owners/{other}/resources"), json!({"kind": "application", "name": "x"})).await.id();
+    let foreign = api
+        .op("POST", &format!("/owners/{other}/resources"), json!({"kind": "application", "name": "x"}))
+        .await
+        .id();
     let hooks = format!("/owners/{acme}/hooks");
     let web = |change: Value| {
-        let mut hook = json!({"kind": "webhook", "name": "n", "urls": [{"url": "http://127.0.0.1:9/x"}]});
+        let mut hook = json!({"kind": "webhook", "name": "n", "urls": [{"url": "http://127.0.0.1:8999/x"}]});
         hook.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
         hook
     };
     let mail = |targets: Value| json!({"kind": "email", "name": "n", "targets": targets});
     for (hook, expected) in [
-        (json!({"kind": "webhook", "urls": [{"url": "http://127.0.0.1:9/"}]}), (400, "invalid", "")),
+        (json!({"kind": "webhook", "urls": [{"url": "http://127.0.0.1:8999/"}]}), (400, "invalid", "")),
         (web(json!({"name": " "})), (400, "invalid", "name")),
         (web(json!({"kind": "carrier pigeon"})), (400, "invalid", "kind")),
         (web(json!({"kind": null})), (400, "invalid", "kind")),
@@ -250,8 +296,14 @@ async fn a_bad_hook_is_refused_with_its_field_and_nothing_is_stored() {
         (web(json!({"urls": []})), (400, "invalid", "urls")),
         (web(json!({"urls": [{"url": "notaurl"}]})), (400, "forbidden-address", "urls[0].url")),
         (web(json!({"urls": [{"url": "ftp://example.org/"}]})), (400, "forbidden-address", "urls[0].url")),
-        (web(json!({"urls": [{"url": "http://127.0.0.1:9/", "format": "bogus"}]})), (400, "invalid", "urls[0].format")),
-        (web(json!({"urls": [{"url": "https://hooks.slack.com/…abcd", "format": "slack"}]})), (400, "invalid", "urls[0].url")),
+        (
+            web(json!({"urls": [{"url": "http://127.0.0.1:8999/", "format": "bogus"}]})),
+            (400, "invalid", "urls[0].format"),
+        ),
+        (
+            web(json!({"urls": [{"url": "https://hooks.slack.com/…abcd", "format": "slack"}]})),
+            (400, "invalid", "urls[0].url"),
+        ),
         (web(json!({"events": []})), (400, "invalid", "events")),
         (web(json!({"events": ["GIT_PUSH", "DEPLOYED"]})), (400, "unknown-kind", "events[1]")),
         (web(json!({"scope": []})), (400, "invalid", "scope")),
@@ -260,19 +312,27 @@ async fn a_bad_hook_is_refused_with_its_field_and_nothing_is_stored() {
         (web(json!({"schedule": [0]})), (400, "invalid", "schedule[0]")),
         (mail(json!([])), (400, "invalid", "targets")),
         (mail(json!([{"type": "address", "address": "nobody"}])), (400, "invalid", "targets[0].address")),
-        (mail(json!([{"type": "address", "address": "a@b.example\r\nBcc: x@y.example"}])), (400, "invalid", "targets[0].address")),
-        (mail(json!([{"type": "user", "user": "user_99999999-9999-4999-8999-999999999999"}])), (400, "invalid", "targets[0].user")),
+        (
+            mail(json!([{"type": "address", "address": "a@b.example\r\nBcc: x@y.example"}])),
+            (400, "invalid", "targets[0].address"),
+        ),
+        (
+            mail(json!([{"type": "user", "user": "user_99999999-9999-4999-8999-999999999999"}])),
+            (400, "invalid", "targets[0].user"),
+        ),
         (mail(json!([{"type": "organisation", "roles": ["KING"]}])), (400, "invalid", "targets[0].roles")),
     ] {
         let got = api.op("POST", &hooks, hook.clone()).await;
         let problem = got.problem();
         // A field nobody knows, or that is missing, is named in the words.
-        let named = problem.2 == expected.2 || got.body["detail"].as_str().unwrap_or_default().contains(expected.2);
+        let named =
+            problem.2 == expected.2 || got.body["detail"].as_str().unwrap_or_default().contains(expected.2);
         assert!((problem.0, problem.1) == (expected.0, expected.1) && named, "{hook} → {}", got.text);
     }
     let listed = api.op("GET", &hooks, Value::Null).await;
     assert_eq!(listed.body["items"].as_array().unwrap().len(), 2, "only the two it was born with");
-    let unknown = api.op("POST", "/owners/orga_99999999-9999-4999-8999-999999999999/hooks", web(json!({}))).await;
+    let unknown =
+        api.op("POST", "/owners/orga_99999999-9999-4999-8999-999999999999/hooks", web(json!({}))).await;
     assert_eq!(unknown.status, 404);
     api.running.stop().await;
 }
@@ -281,8 +341,8 @@ async fn a_bad_hook_is_refused_with_its_field_and_nothing_is_stored() {
 async fn a_secret_is_shown_once_and_chat_urls_never_again() {
     let api = Api::start().await;
     let acme = api.organisation("Acme").await;
-    let slack = "http://127.0.0.1:9/services/T0/B0/verysecretpart";
-    let hook = json!({"kind": "webhook", "name": "n", "urls": [{"url": "http://127.0.0.1:9/raw"}, {"format": "slack", "url": slack}]});
+    let slack = "http://127.0.0.1:8999/services/T0/B0/verysecretpart";
+    let hook = json!({"kind": "webhook", "name": "n", "urls": [{"url": "http://127.0.0.1:8999/raw"}, {"format": "slack", "url": slack}]});
     let made = api.op("POST", &format!("/owners/{acme}/hooks"), hook).await;
     assert_eq!(made.status, 201, "{}", made.text);
     let secret = made.body["secret"].as_str().unwrap().to_owned();
@@ -292,18 +352,26 @@ async fn a_secret_is_shown_once_and_chat_urls_never_again() {
     for hidden in [secret.as_str(), "verysecretpart"] {
         assert!(!seen.text.contains(hidden), "{}", seen.text);
     }
-    assert_eq!(seen.body["urls"][0]["url"], "http://127.0.0.1:9/raw");
+    assert_eq!(seen.body["urls"][0]["url"], "http://127.0.0.1:8999/raw");
 
     let rotated = api.op("POST", &format!("/hooks/{id}/rotate"), json!({"overlapHours": 1})).await;
     assert!(rotated.body["secret"].as_str().unwrap() != secret, "{}", rotated.text);
     assert!(api.op("GET", &format!("/hooks/{id}"), Value::Null).await.body["rotatingUntil"].is_number());
-    assert_eq!(api.op("POST", &format!("/hooks/{id}/rotate"), json!({"overlapHours": 1000})).await.problem().2, "overlapHours");
+    assert_eq!(
+        api.op("POST", &format!("/hooks/{id}/rotate"), json!({"overlapHours": 1000})).await.problem().2,
+        "overlapHours"
+    );
 
     // An edit keeps what it does not name again.
     let (first, second) = (seen.body["urls"][0]["id"].clone(), seen.body["urls"][1]["id"].clone());
-    let edit = json!({"name": "m", "urls": [{"url": "http://127.0.0.1:9/moved"}, {"id": second, "format": "slack"}]});
+    let edit = json!({"name": "m", "urls": [{"url": "http://127.0.0.1:8999/moved"}, {"id": second, "format": "slack"}]});
     let edited = api.op("PUT", &format!("/hooks/{id}"), edit).await;
-    assert_eq!((&edited.body["urls"][0]["id"], &edited.body["urls"][1]["id"]), (&first, &second), "{}", edited.text);
+    assert_eq!(
+        (&edited.body["urls"][0]["id"], &edited.body["urls"][1]["id"]),
+        (&first, &second),
+        "{}",
+        edited.text
+    );
     let wrong = json!({"name": "m", "targets": [{"type": "organisation"}]});
     assert_eq!(api.op("PUT", &format!("/hooks/{id}"), wrong).await.problem().2, "targets");
     assert_eq!(api.op("DELETE", &format!("/hooks/{id}"), Value::Null).await.status, 204);
@@ -317,15 +385,17 @@ async fn who_may_do_what_is_one_table() {
     let acme = api.organisation("Acme").await;
     let mut people = Vec::new();
     for role in ["ADMIN", "MANAGER", "DEVELOPER", "ACCOUNTING", ""] {
-        let (user, token) = api.user(&format!("{}@x.example", if role.is_empty() { "stranger" } else { role })).await;
+        let (user, token) =
+            api.user(&format!("{}@x.example", if role.is_empty() { "stranger" } else { role })).await;
         if !role.is_empty() {
-            let member = api.op("PUT", &format!("/organisations/{acme}/members/{user}"), json!({"role": role})).await;
+            let member =
+                api.op("PUT", &format!("/organisations/{acme}/members/{user}"), json!({"role": role})).await;
             assert_eq!(member.status, 200, "{}", member.text);
         }
         people.push((role, token));
     }
     let hooks = format!("/owners/{acme}/hooks");
-    let hook = json!({"kind": "webhook", "name": "n", "urls": [{"url": "http://127.0.0.1:9/x"}]});
+    let hook = json!({"kind": "webhook", "name": "n", "urls": [{"url": "http://127.0.0.1:8999/x"}]});
     let made = api.op("POST", &hooks, hook.clone()).await.id();
     let event = json!({"event": "GIT_PUSH", "ownerId": acme});
     let posted = api.op("POST", "/events", event.clone()).await.id();
@@ -335,7 +405,13 @@ async fn who_may_do_what_is_one_table() {
         let read = if member { 200 } else { 403 };
         let found = if member { 200 } else { 404 };
         let change = if changes { 200 } else { read.max(403) };
-        let change_found = if changes { 200 } else if member { 403 } else { 404 };
+        let change_found = if changes {
+            200
+        } else if member {
+            403
+        } else {
+            404
+        };
         for (method, path, body, expected) in [
             ("GET", hooks.clone(), Value::Null, read),
             ("GET", format!("/owners/{acme}/events"), Value::Null, read),
@@ -375,15 +451,19 @@ async fn who_may_do_what_is_one_table() {
 async fn pages_of_deliveries_give_each_once_and_one_can_be_resent() {
     let api = Api::start().await;
     let acme = api.organisation("Acme").await;
-    let hook = json!({"kind": "webhook", "name": "n", "urls": [{"url": "http://127.0.0.1:9/x"}]});
+    let hook = json!({"kind": "webhook", "name": "n", "urls": [{"url": "http://127.0.0.1:8999/x"}]});
     let hook = api.op("POST", &format!("/owners/{acme}/hooks"), hook).await.id();
     api.op("POST", &format!("/hooks/{hook}/pause"), Value::Null).await;
     for _ in 0..7 {
-        assert_eq!(api.op("POST", "/events", json!({"event": "GIT_PUSH", "ownerId": acme})).await.status, 202);
+        assert_eq!(
+            api.op("POST", "/events", json!({"event": "GIT_PUSH", "ownerId": acme})).await.status,
+            202
+        );
     }
     let (mut seen, mut after) = (Vec::new(), String::new());
     loop {
-        let page = api.op("GET", &format!("/deliveries?hook={hook}&state=held&limit=3{after}"), Value::Null).await;
+        let page =
+            api.op("GET", &format!("/deliveries?hook={hook}&state=held&limit=3{after}"), Value::Null).await;
         for one in page.body["items"].as_array().unwrap() {
             assert_eq!((one["state"].as_str(), one["reason"].as_str()), (Some("held"), Some("paused")));
             seen.push(one["id"].as_str().unwrap().to_owned());
@@ -421,11 +501,17 @@ async fn an_import_is_whole_or_nothing_and_names_the_line() {
         json!({"resource": {"id": "app_33333333-3333-4333-8333-333333333333", "owner": orga, "name": "web"}}),
     ];
     let text = |lines: &[Value]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
-    let import = |body: String| api.send(&api.operator, "POST", "/api/v1/import", &[("content-type", "application/x-ndjson")], body);
+    let import = |body: String| {
+        api.send(&api.operator, "POST", "/api/v1/import", &[("content-type", "application/x-ndjson")], body)
+    };
     let mut bad = lines.to_vec();
     bad.push(json!({"member": {"organisation": orga, "user": "user_99999999-9999-4999-8999-999999999999", "role": "ADMIN"}}));
     assert_eq!(import(text(&bad)).await.problem(), (400, "contradiction", "line 5"));
-    assert_eq!(api.op("GET", &format!("/users/{user}"), Value::Null).await.status, 404, "nothing of it is stored");
+    assert_eq!(
+        api.op("GET", &format!("/users/{user}"), Value::Null).await.status,
+        404,
+        "nothing of it is stored"
+    );
     bad[4] = json!({"user": {"id": user, "email": "nobody"}});
     assert_eq!(import(text(&bad)).await.problem(), (400, "invalid", "line 5: email"));
     for _ in 0..2 {
@@ -452,10 +538,16 @@ async fn events_keep_the_directory_up_to_date_by_themselves() {
     }
     let members = api.op("GET", &format!("/organisations/{orga}/members"), Value::Null).await;
     assert_eq!(members.body["items"][0]["role"], "ADMIN");
-    assert_eq!(api.op("GET", &format!("/owners/{orga}/resources"), Value::Null).await.body["items"][0]["name"], "web");
+    assert_eq!(
+        api.op("GET", &format!("/owners/{orga}/resources"), Value::Null).await.body["items"][0]["name"],
+        "web"
+    );
     let gone = json!({"event": "APPLICATION_DELETION", "ownerId": orga, "data": {"id": app, "appId": app}});
     assert_eq!(api.op("POST", "/events", gone).await.status, 202);
-    assert_eq!(api.op("GET", &format!("/owners/{orga}/resources"), Value::Null).await.body["items"], json!([]));
+    assert_eq!(
+        api.op("GET", &format!("/owners/{orga}/resources"), Value::Null).await.body["items"],
+        json!([])
+    );
     let wrong = json!({"event": "ACCOUNT_CREATION", "ownerId": "user_44444444-4444-4444-8444-444444444444", "data": {"email": "nobody"}});
     assert_eq!(api.op("POST", "/events", wrong).await.problem(), (400, "invalid", "data.email"));
     api.running.stop().await;

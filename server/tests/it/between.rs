@@ -6,16 +6,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use sonnette_core::ids::{
-    DeliveryId, EventId, HookId, OrganisationId, OwnerId, ResourceId, TokenId, UserId,
-};
+use sonnette_core::ids::{DeliveryId, EventId, HookId, OrganisationId, OwnerId, ResourceId, TokenId, UserId};
 use sonnette_core::model::{
-    Attempt, Delivery, Draft, Event, Fact, Hook, HookView, Ingested, Member, Millis, Organisation, Resource,
-    Role, Token, User,
+    Attempt, Delivery, Draft, Event, Fact, FailedAttempt, Hook, HookView, Ingested, Member, Millis,
+    Organisation, Resource, Role, Token, User,
 };
 use sonnette_core::ports::{
-    Bearer, Changed, Counts, DeliveryFilter, Egress, Leased, Letter, Names, NewToken, Outgoing, Page, Posted,
-    Recorded, Reply, Resent, SendError, Store, StoreError, Stored, Ticket, Tidied, Turn, Verdict,
+    Ahead, Bearer, Changed, Counts, DeliveryFilter, Egress, Leased, Letter, Look, Names, NewToken, Outgoing,
+    Page, Posted, Recorded, Reply, Resent, SendError, Store, StoreError, Stored, Ticket, Tidied, Turn,
+    Verdict,
 };
 use sonnette_core::secret::Secret;
 use tokio::sync::watch;
@@ -162,6 +161,11 @@ impl Between {
         result
     }
 
+    /// The calls so far, if none is under way.
+    fn alone(&self) -> Option<usize> {
+        (self.under_way.load(Ordering::Relaxed) == 0).then(|| self.steps.load(Ordering::Relaxed))
+    }
+
     fn given_back(&self) {
         self.window.fetch_sub(1, Ordering::Relaxed);
     }
@@ -197,9 +201,9 @@ macro_rules! passed_on {
             })+
 
             async fn lease(&self, now: Millis, max: usize) -> Stored<Leased> {
-                let before = self.steps.load(Ordering::Relaxed);
+                let alone = self.alone();
                 let leased = self.stored("lease", self.store.lease(now, max)).await?;
-                let alone = self.steps.load(Ordering::Relaxed) == before && self.under_way.load(Ordering::Relaxed) == 0;
+                let alone = alone.is_some() && alone == self.alone();
                 let taken = leased.work.len();
                 let window = self.window.fetch_add(taken, Ordering::Relaxed) + taken;
                 self.widest.fetch_max(window, Ordering::Relaxed);
@@ -220,8 +224,14 @@ macro_rules! passed_on {
             }
 
             fn release(&self, ticket: Ticket) {
+                self.steps.fetch_add(1, Ordering::Relaxed);
+                self.idle.send_replace(false);
                 self.given_back();
                 self.store.release(ticket);
+            }
+
+            async fn grown(&self) -> Option<Vec<OwnerId>> {
+                self.store.grown().await
             }
 
             async fn woken(&self) {
@@ -239,6 +249,7 @@ passed_on! {
     ingest(drafts: Vec<Draft>, now: Millis) -> Vec<Ingested>;
     event(id: EventId) -> Option<Event>;
     events(owner: OwnerId, page: Page<EventId>) -> Vec<Event>;
+    ahead(look: Look) -> Ahead;
     add_hook(hook: Hook, secret: Option<Secret>) -> Changed;
     replace_hook(hook: Hook) -> Changed;
     turn_hook(id: HookId, turn: Turn, now: Millis) -> Changed;
@@ -246,6 +257,7 @@ passed_on! {
     rotate_secret(id: HookId, secret: Secret, overlap_until: Millis) -> Changed;
     hook(id: HookId) -> Option<HookView>;
     hooks(owner: OwnerId) -> Vec<HookView>;
+    failures(hooks: Vec<HookId>) -> BTreeMap<HookId, Vec<FailedAttempt>>;
     still_meant(delivery: DeliveryId) -> bool;
     names(owner: OwnerId, resource: Option<ResourceId>, author: Option<UserId>) -> Names;
     deliveries(filter: DeliveryFilter, page: Page<DeliveryId>) -> Vec<Delivery>;

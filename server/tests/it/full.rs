@@ -73,11 +73,16 @@ impl Full {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_503_with_retry_after_and_after_a_restart_with_room_all_that_was_accepted_is_delivered() {
+async fn a_full_disk_is_503_with_retry_after_and_after_a_restart_with_room_all_that_was_accepted_is_delivered()
+ {
     let dir = tempfile::tempdir().unwrap();
     let (data, log) = (dir.path().join("data"), dir.path().join("log"));
     let mut full = fill(&data, &log).await;
-    assert_eq!(full.server.send("GET", &format!("/api/v1/hooks/{}", full.hook), "").await.status, 200, "reading goes on");
+    assert_eq!(
+        full.server.send("GET", &format!("/api/v1/hooks/{}", full.hook), "").await.status,
+        200,
+        "reading goes on"
+    );
     full.server.signal("-KILL").await;
     let Full { server, .. } = full;
     assert!(!server.ended().await.success());
@@ -145,7 +150,10 @@ async fn a_server_told_to_stop_finishes_what_is_under_way_and_writes_it_down() {
 async fn a_second_server_on_the_same_data_ends_at_once_and_does_not_harm_the_first() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), How::default()).await;
-    let second = Command::new(crate::program::BINARY).args(["serve", "--dev", "--listen", "127.0.0.1:0", "--data"]).arg(dir.path()).output();
+    let second = Command::new(crate::program::BINARY)
+        .args(["serve", "--dev", "--listen", "127.0.0.1:0", "--data"])
+        .arg(dir.path())
+        .output();
     let second = tokio::time::timeout(LIMIT, second).await.unwrap().unwrap();
     assert!(!second.status.success());
     let said = String::from_utf8_lossy(&second.stderr);

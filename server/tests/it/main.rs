@@ -12,5 +12,7 @@ mod power;
 mod program;
 mod retry;
 mod strangers;
+mod stream;
 mod synced;
+mod v2;
 mod world;

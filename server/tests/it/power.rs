@@ -56,7 +56,8 @@ fn copy(from: &Path, to: &Path) {
 async fn ask(world: &World) {
     world.try_post("DEPLOYMENT_SUCCESS", "release", Some("first")).await;
     let hooks = world.store.hooks(crate::world::OWNER.into()).await.unwrap();
-    let paused = hooks.iter().find(|view| view.hook.events == Some(vec!["GIT_PUSH".to_owned()])).unwrap().hook.id;
+    let paused =
+        hooks.iter().find(|view| view.hook.events == Some(vec!["GIT_PUSH".to_owned()])).unwrap().hook.id;
     let store = &world.parts.store;
     store.turn_hook(paused, Turn::Pause, world.now()).await.unwrap();
     world.try_post("GIT_PUSH", "topic", Some("second")).await;
@@ -145,15 +146,20 @@ fn account(dir: &Path, strangers: &Arc<Strangers>, from: Millis, repeats: usize,
     assert!((SENT..=SENT + repeats).contains(&sent), "{what}: {sent} sent, {heard:#?}");
     assert_eq!(strangers.out(ALL).now, 0, "{what}");
     let mut told = by_delivery(heard);
-    let ids: Vec<(&str, String)> = deliveries.iter().map(|delivery| (place_of(delivery), delivery.id.to_string())).collect();
+    let ids: Vec<(&str, String)> =
+        deliveries.iter().map(|delivery| (place_of(delivery), delivery.id.to_string())).collect();
     for (place, id) in ids {
         // A chat service gets no id of ours: there is one delivery to it.
         let key = if place == CHAT { String::new() } else { id };
-        let places: Vec<_> = told.keys().filter(|(to, id)| *id == key && (place.is_empty() || to == place)).cloned().collect();
+        let places: Vec<_> =
+            told.keys().filter(|(to, id)| *id == key && (place.is_empty() || to == place)).cloned().collect();
         assert_eq!(places.len(), 1, "{what}: {key} was told to {places:?}");
         let heard = told.remove(&places[0]).unwrap();
         assert!(heard.iter().any(Heard::taken), "{what}: nobody took {heard:#?}");
-        assert!(heard.windows(2).all(|pair| pair[0].body == pair[1].body), "{what}: a repeat says something else {heard:#?}");
+        assert!(
+            heard.windows(2).all(|pair| pair[0].body == pair[1].body),
+            "{what}: a repeat says something else {heard:#?}"
+        );
     }
     assert!(told.is_empty(), "{what}: invented {told:#?}");
 }
@@ -193,7 +199,18 @@ fn whenever_the_power_is_cut_nothing_is_lost_or_invented_and_at_most_one_attempt
                 until = second.until;
             } else {
                 let made = tally(&first.calls);
-                for name in ["ingest", "turn_hook", "tidy", "lease", "names", "resolve", "still_meant", "post", "mail", "record"] {
+                for name in [
+                    "ingest",
+                    "turn_hook",
+                    "tidy",
+                    "lease",
+                    "names",
+                    "resolve",
+                    "still_meant",
+                    "post",
+                    "mail",
+                    "record",
+                ] {
                     assert!(made.contains_key(name), "{name} was never called, so never cut: {made:?}");
                 }
             }

@@ -67,12 +67,15 @@ impl Server {
     pub async fn start(data: &Path, how: How<'_>) -> Self {
         // The shell says its number, which the program then has.
         let script = format!("{}\necho \"pid $$\"\nexec \"$@\"", how.first);
-        let shell = ["bash", "-c", &script, "bash", BINARY, "serve", "--dev", "--listen", "127.0.0.1:0", "--data"];
+        let shell =
+            ["bash", "-c", &script, "bash", BINARY, "serve", "--dev", "--listen", "127.0.0.1:0", "--data"];
         let mut words = how.under.iter().copied().chain(shell);
         let mut command = Command::new(words.next().unwrap());
         command.args(words).arg(data).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
         match how.log {
-            Some(log) => command.stderr(std::fs::File::options().append(true).create(true).open(log).unwrap()),
+            Some(log) => {
+                command.stderr(std::fs::File::options().append(true).create(true).open(log).unwrap())
+            }
             None => command.stderr(Stdio::null()),
         };
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?} cannot be run: {error}"));
@@ -80,7 +83,9 @@ impl Server {
         let (mut pid, mut url) = (None, None);
         let ready = async {
             while url.is_none() {
-                let Some(line) = lines.next_line().await.unwrap() else { panic!("it ended before it was ready: {how:?}") };
+                let Some(line) = lines.next_line().await.unwrap() else {
+                    panic!("it ended before it was ready: {how:?}")
+                };
                 pid = pid.or_else(|| line.strip_prefix("pid ")?.parse().ok());
                 url = line.strip_prefix("listening on ").map(str::to_owned);
             }
@@ -120,7 +125,8 @@ impl Server {
         let answer = async {
             let response = self.http.request(request).await.unwrap();
             let status = response.status().as_u16();
-            let retry_after = response.headers().get("retry-after").map(|value| value.to_str().unwrap().to_owned());
+            let retry_after =
+                response.headers().get("retry-after").map(|value| value.to_str().unwrap().to_owned());
             let body = response.into_body().collect().await.unwrap().to_bytes();
             Got { status, retry_after, body: serde_json::from_slice(&body).unwrap_or_default() }
         };

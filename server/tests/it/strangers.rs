@@ -184,8 +184,12 @@ impl Egress for Strangers {
     async fn mail(&self, letter: Letter) -> Posted {
         let body = format!("{}\n{}", letter.subject, letter.text);
         match self.ask(&letter.to, letter.message_id, body).await {
-            Say::Status(code @ 500..) | Say::Hang(code @ 500..) => Posted::Refused(Some(code), "no".to_owned()),
-            Say::Status(code @ 400..) | Say::Hang(code @ 400..) => Posted::Again(Some(code), "not now".to_owned()),
+            Say::Status(code @ 500..) | Say::Hang(code @ 500..) => {
+                Posted::Refused(Some(code), "no".to_owned())
+            }
+            Say::Status(code @ 400..) | Say::Hang(code @ 400..) => {
+                Posted::Again(Some(code), "not now".to_owned())
+            }
             Say::Status(_) | Say::Hang(_) => Posted::Accepted("2.0.0 ok".to_owned()),
             Say::Later(..) | Say::Break => Posted::Again(None, "the connection broke".to_owned()),
         }

@@ -12,7 +12,7 @@ use sonnette::contract::posted;
 use sonnette::flow::ingest::{self, Accepted};
 use sonnette::flow::tidy::Keeping;
 use sonnette::flow::{Parts, dispatch, tidy};
-use sonnette_backends::sqlite;
+use sonnette_backends::sqlite::{self, OpenError};
 use sonnette_core::catalogue::Catalogue;
 use sonnette_core::ids::{DestinationId, EventId, HookId, OrganisationId, OwnerId, UserId};
 use sonnette_core::mail::House;
@@ -113,9 +113,7 @@ impl World {
         let clock = Hands::from(from);
         strangers.live_by(clock.clone());
         let catalogue = Arc::clone(&CATALOGUE);
-        let sealer = Sealer::new(&[7; 32]);
-        let store: Arc<dyn Store> =
-            sqlite::open(dir, sqlite::Settings::default(), sealer, Arc::clone(&catalogue), luck.clone()).unwrap();
+        let store = open_store(dir, luck.clone());
         let between = Arc::new(Between::new(Arc::clone(&store), strangers.clone(), cut));
         let house = House { name: "Sonnette".to_owned(), domain: "paas.example".to_owned() };
         let parts = Parts {
@@ -176,8 +174,15 @@ impl World {
 
     /// The owner and the members.
     pub async fn people(&self) {
-        let mut facts = vec![Fact::Organisation { id: OWNER, name: Some("Acme".to_owned()), founder: None, hooks: vec![] }];
-        for (n, (email, role)) in MEMBERS.iter().zip([Role::Admin, Role::Developer, Role::Accounting]).enumerate() {
+        let mut facts = vec![Fact::Organisation {
+            id: OWNER,
+            name: Some("Acme".to_owned()),
+            founder: None,
+            hooks: vec![],
+        }];
+        for (n, (email, role)) in
+            MEMBERS.iter().zip([Role::Admin, Role::Developer, Role::Accounting]).enumerate()
+        {
             facts.push(Fact::User {
                 id: member(n),
                 name: Some((*email).to_owned()),
@@ -245,7 +250,8 @@ impl World {
 
     /// Posts an event that may have been posted before.
     pub async fn try_post(&self, kind: &str, branch: &str, id: Option<&str>) -> Accepted {
-        let mut event = json!({"event": kind, "ownerId": OwnerId::from(OWNER).to_string(), "data": {"branch": branch}});
+        let mut event =
+            json!({"event": kind, "ownerId": OwnerId::from(OWNER).to_string(), "data": {"branch": branch}});
         if let Some(id) = id {
             event["id"] = Value::from(id);
         }
@@ -284,6 +290,18 @@ impl World {
     /// The attempts of a delivery.
     pub async fn attempts(&self, delivery: &Delivery) -> Vec<Attempt> {
         self.store.delivery(delivery.id).await.unwrap().unwrap().2
+    }
+}
+
+/// Opens the store. What another test is about to run holds our lock, as every open file, from its fork to its exec.
+fn open_store(dir: &Path, luck: Arc<dyn Luck>) -> Arc<dyn Store> {
+    let since = std::time::Instant::now();
+    loop {
+        let (sealer, catalogue) = (Sealer::new(&[7; 32]), Arc::clone(&CATALOGUE));
+        match sqlite::open(dir, sqlite::Settings::default(), sealer, catalogue, Arc::clone(&luck)) {
+            Err(OpenError::InUse(_)) if since.elapsed() < Duration::from_secs(10) => std::thread::yield_now(),
+            opened => return opened.unwrap(),
+        }
     }
 }
 

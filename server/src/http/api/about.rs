@@ -31,7 +31,8 @@ pub(super) async fn catalogue(State(site): At, _asker: Asker) -> Json<Value> {
         })
     });
     let families = catalogue.families().iter().map(|family| {
-        let kinds: Vec<_> = family.kinds.iter().filter_map(|kind| Some(&catalogue.kind_at(*kind)?.name)).collect();
+        let kinds: Vec<_> =
+            family.kinds.iter().filter_map(|kind| Some(&catalogue.kind_at(*kind)?.name)).collect();
         json!({"name": family.name, "label": family.label, "kinds": kinds})
     });
     let defaults = catalogue.default_hooks().iter().map(|hook| {

@@ -4,11 +4,11 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use sonnette_core::ids::{DeliveryId, EventId, HookId, OwnerId};
-use sonnette_core::ports::{DeliveryFilter, Page, Resent};
 use sonnette_core::permission::Action;
+use sonnette_core::ports::{DeliveryFilter, Page, Resent};
 
-use super::super::asked::{Asked, Place};
 use super::super::access::Asker;
+use super::super::asked::{Asked, Place};
 use super::super::{Answer, At};
 use super::id;
 use crate::contract::problem::{Id, Problem};
@@ -50,11 +50,20 @@ pub(super) async fn list(
         return Err(Problem::invalid("owner", "one of `owner`, `hook` and `event` is needed"));
     }
     let found = site.parts.store.deliveries(filter, Page { after, limit }).await?;
-    Ok(Json(Listed::page(found, limit, |delivery| delivery.id.to_string(), |delivery| seen::delivery(delivery, None))))
+    Ok(Json(Listed::page(
+        found,
+        limit,
+        |delivery| delivery.id.to_string(),
+        |delivery| seen::delivery(delivery, None),
+    )))
 }
 
 /// `GET /deliveries/{delivery}`
-pub(super) async fn one(State(site): At, asker: Asker, Place(delivery): Place<String>) -> Answer<Json<ShownDelivery>> {
+pub(super) async fn one(
+    State(site): At,
+    asker: Asker,
+    Place(delivery): Place<String>,
+) -> Answer<Json<ShownDelivery>> {
     let found = site.parts.store.delivery(id(&delivery)?).await?;
     let (owner, delivery, attempts) = found.ok_or_else(|| Problem::not_found("delivery"))?;
     site.allow_found(&asker.0, owner, false, "delivery").await?;
@@ -68,17 +77,22 @@ pub(super) async fn resend(
     Place(delivery): Place<String>,
 ) -> Answer<(StatusCode, Json<ShownDelivery>)> {
     let delivery: DeliveryId = id(&delivery)?;
-    let (owner, ..) = site.parts.store.delivery(delivery).await?.ok_or_else(|| Problem::not_found("delivery"))?;
+    let (owner, ..) =
+        site.parts.store.delivery(delivery).await?.ok_or_else(|| Problem::not_found("delivery"))?;
     site.allow_found(&asker.0, owner, true, "delivery").await?;
     match site.parts.store.resend(delivery, site.parts.clock.now()).await? {
         Resent::Due => {}
         Resent::NoDelivery => return Err(Problem::not_found("delivery")),
         Resent::Waiting => return Err(Problem::new(Id::WrongState, "it is waiting to be tried already")),
         Resent::NoDestination => {
-            return Err(Problem::new(Id::WrongState, "its hook or destination is gone, or holds: resume the hook instead"));
+            return Err(Problem::new(
+                Id::WrongState,
+                "its hook or destination is gone, or holds: resume the hook instead",
+            ));
         }
     }
-    let (_, shown, _) = site.parts.store.delivery(delivery).await?.ok_or_else(|| Problem::not_found("delivery"))?;
+    let (_, shown, _) =
+        site.parts.store.delivery(delivery).await?.ok_or_else(|| Problem::not_found("delivery"))?;
     Ok((StatusCode::ACCEPTED, Json(seen::delivery(shown, None))))
 }
 

@@ -1,8 +1,8 @@
 //! Users, organisations, members, applications and add-ons: the platform keeps them, people read what is theirs.
 
+use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::Json;
 use http::{HeaderMap, StatusCode, header};
 use serde_json::json;
 use sonnette_core::facts;
@@ -11,14 +11,14 @@ use sonnette_core::model::{Caller, Fact, Hook, Role};
 use sonnette_core::permission::Action;
 use sonnette_core::ports::Page;
 
-use super::super::asked::{Asked, Place};
 use super::super::access::Asker;
+use super::super::asked::{Asked, Place};
 use super::super::body::{LARGE, shape};
 use super::super::{Answer, At, Site};
 use super::id;
 use crate::contract::directory::{
-    self as wire, GivenMember, GivenOrganisation, GivenResource, GivenUser, Line, ShownMember, ShownOrganisation,
-    ShownResource, ShownUser,
+    self as wire, GivenMember, GivenOrganisation, GivenResource, GivenUser, Line, ShownMember,
+    ShownOrganisation, ShownResource, ShownUser,
 };
 use crate::contract::problem::{Id, Problem};
 use crate::contract::seen::{Listed, Paging, limit};
@@ -34,7 +34,7 @@ impl Site {
         facts::default_hooks(&self.parts.catalogue, owner, now, &mut || self.parts.luck.id())
     }
 
-    async fn learn(&self, fact: Fact) -> Answer<()> {
+    pub(in crate::http) async fn learn(&self, fact: Fact) -> Answer<()> {
         let learnt = self.parts.store.learn(vec![fact], self.parts.clock.now()).await?;
         self.known.forget();
         self.hooks_changed.notify_one();
@@ -46,14 +46,23 @@ impl Site {
         Ok(Json(wire::user(user)))
     }
 
-    async fn shown_organisation(&self, id: OrganisationId, role: Option<Role>) -> Answer<Json<ShownOrganisation>> {
-        let found = self.parts.store.organisation(id).await?.ok_or_else(|| Problem::not_found("organisation"))?;
+    async fn shown_organisation(
+        &self,
+        id: OrganisationId,
+        role: Option<Role>,
+    ) -> Answer<Json<ShownOrganisation>> {
+        let found =
+            self.parts.store.organisation(id).await?.ok_or_else(|| Problem::not_found("organisation"))?;
         Ok(Json(wire::organisation(found, role)))
     }
 }
 
 /// `GET /users`
-pub(super) async fn users(State(site): At, asker: Asker, Asked(paging): Asked<Paging>) -> Answer<Json<Listed<ShownUser>>> {
+pub(super) async fn users(
+    State(site): At,
+    asker: Asker,
+    Asked(paging): Asked<Paging>,
+) -> Answer<Json<Listed<ShownUser>>> {
     site.allow(&asker.0, Action::ManageDirectory).await?;
     let limit = limit(paging.limit)?;
     let after = paging.after.map(|after| id(&after)).transpose()?;
@@ -62,7 +71,11 @@ pub(super) async fn users(State(site): At, asker: Asker, Asked(paging): Asked<Pa
 }
 
 /// `POST /users`
-pub(super) async fn add_user(State(site): At, asker: Asker, body: Body) -> Answer<(StatusCode, Json<ShownUser>)> {
+pub(super) async fn add_user(
+    State(site): At,
+    asker: Asker,
+    body: Body,
+) -> Answer<(StatusCode, Json<ShownUser>)> {
     site.allow(&asker.0, Action::ManageDirectory).await?;
     let mut given: GivenUser = site.bodies.shape(body).await?;
     let new = match given.id.take() {
@@ -80,14 +93,23 @@ pub(super) async fn add_user(State(site): At, asker: Asker, body: Body) -> Answe
 }
 
 /// `GET /users/{user}`
-pub(super) async fn user(State(site): At, asker: Asker, Place(user): Place<String>) -> Answer<Json<ShownUser>> {
+pub(super) async fn user(
+    State(site): At,
+    asker: Asker,
+    Place(user): Place<String>,
+) -> Answer<Json<ShownUser>> {
     let user: UserId = id(&user)?;
     site.allow(&asker.0, Action::Read(user.into())).await?;
     site.shown_user(user).await
 }
 
 /// `PUT /users/{user}`
-pub(super) async fn put_user(State(site): At, asker: Asker, Place(user): Place<String>, body: Body) -> Answer<Json<ShownUser>> {
+pub(super) async fn put_user(
+    State(site): At,
+    asker: Asker,
+    Place(user): Place<String>,
+    body: Body,
+) -> Answer<Json<ShownUser>> {
     site.allow(&asker.0, Action::ManageDirectory).await?;
     let user: UserId = id(&user)?;
     let given: GivenUser = site.bodies.shape(body).await?;
@@ -99,7 +121,11 @@ pub(super) async fn put_user(State(site): At, asker: Asker, Place(user): Place<S
 }
 
 /// `DELETE /users/{user}`
-pub(super) async fn remove_user(State(site): At, asker: Asker, Place(user): Place<String>) -> Answer<StatusCode> {
+pub(super) async fn remove_user(
+    State(site): At,
+    asker: Asker,
+    Place(user): Place<String>,
+) -> Answer<StatusCode> {
     site.allow(&asker.0, Action::ManageDirectory).await?;
     let user: UserId = id(&user)?;
     drop(site.shown_user(user).await?);
@@ -308,7 +334,8 @@ pub(super) async fn import(
     body: Body,
 ) -> Answer<Json<serde_json::Value>> {
     site.allow(&asker.0, Action::ManageDirectory).await?;
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let content_type =
+        headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !content_type.starts_with("application/x-ndjson") {
         return Err(Problem::new(Id::UnsupportedType, "send application/x-ndjson"));
     }
@@ -316,7 +343,10 @@ pub(super) async fn import(
     let (mut facts, mut numbers) = (Vec::new(), Vec::new());
     for (number, line) in held.text()?.split('\n').enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         if facts.len() >= MOST_LINES {
-            return Err(Problem::new(Id::TooLarge, format!("one request imports at most {MOST_LINES} lines")));
+            return Err(Problem::new(
+                Id::TooLarge,
+                format!("one request imports at most {MOST_LINES} lines"),
+            ));
         }
         let place = |problem: Problem| {
             let field = problem.field.map(|field| format!(": {field}")).unwrap_or_default();

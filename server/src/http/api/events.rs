@@ -1,8 +1,8 @@
 //! Posting events and reading them back.
 
+use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use axum::Json;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -11,8 +11,8 @@ use sonnette_core::model::Event;
 use sonnette_core::permission::Action;
 use sonnette_core::ports::Page;
 
-use super::super::asked::{Asked, Place};
 use super::super::access::Asker;
+use super::super::asked::{Asked, Place};
 use super::super::body::LARGE;
 use super::super::{Answer, At};
 use super::id;
@@ -51,7 +51,11 @@ pub(super) async fn post(State(site): At, asker: Asker, request: Request) -> Ans
         Sort::Lines => (lines(text), true),
     };
     let results = ingest::accept(&site.parts, posted).await?;
-    if batch { Ok(many(results)) } else { results.into_iter().next().map_or_else(|| Err(empty()), one_result) }
+    if batch {
+        Ok(many(results))
+    } else {
+        results.into_iter().next().map_or_else(|| Err(empty()), one_result)
+    }
 }
 
 fn empty() -> Problem {
@@ -59,7 +63,8 @@ fn empty() -> Problem {
 }
 
 fn sort(headers: &HeaderMap, content_type: Option<&str>) -> Result<Sort, Problem> {
-    let essence = content_type.and_then(|of| of.split(';').next()).unwrap_or_default().trim().to_ascii_lowercase();
+    let essence =
+        content_type.and_then(|of| of.split(';').next()).unwrap_or_default().trim().to_ascii_lowercase();
     Ok(match essence.as_str() {
         "application/cloudevents+json" => Sort::CloudEvent,
         "application/cloudevents-batch+json" => Sort::CloudEvents,
@@ -94,8 +99,10 @@ fn lines(text: &str) -> Vec<Result<Posted<'_>, Problem>> {
     let lines = text.split('\n').map(str::trim).enumerate().filter(|(_, line)| !line.is_empty());
     lines
         .map(|(at, line)| {
-            posted::event(line)
-                .map_err(|problem| Problem { detail: format!("line {}: {}", at + 1, problem.detail), ..problem })
+            posted::event(line).map_err(|problem| Problem {
+                detail: format!("line {}: {}", at + 1, problem.detail),
+                ..problem
+            })
         })
         .collect()
 }
@@ -124,17 +131,17 @@ struct Results {
 }
 
 fn many(results: Vec<Result<Accepted, Problem>>) -> Response {
-    let status = if results.iter().all(Result::is_ok) { StatusCode::ACCEPTED } else { StatusCode::MULTI_STATUS };
+    let status =
+        if results.iter().all(Result::is_ok) { StatusCode::ACCEPTED } else { StatusCode::MULTI_STATUS };
     let item = |result: Result<Accepted, Problem>| match result {
         Ok(Accepted::New(id)) => (StatusCode::ACCEPTED, Some(id), None),
         Ok(Accepted::Already(id)) => (StatusCode::OK, Some(id), None),
         Err(problem) => (problem.id.status(), None, Some(problem)),
     };
-    let results = results.into_iter().map(item).map(|(status, id, problem): (StatusCode, Option<EventId>, _)| ItemResult {
-        status: status.as_u16(),
-        id: id.map(|id| id.to_string()),
-        problem,
-    });
+    let results =
+        results.into_iter().map(item).map(|(status, id, problem): (StatusCode, Option<EventId>, _)| {
+            ItemResult { status: status.as_u16(), id: id.map(|id| id.to_string()), problem }
+        });
     (status, Json(Results { results: results.collect() })).into_response()
 }
 
@@ -160,7 +167,9 @@ pub(super) async fn list(
     let found = site.parts.store.events(owner, Page { after, limit }).await?;
     let next = found.last().filter(|_| found.len() >= limit).map(|event| event.id.to_string());
     let shown = found.iter().filter(|event| is_public(&site, event));
-    let items = shown.map(|event| serde_json::from_slice::<Box<RawValue>>(&event.frame)).collect::<Result<Vec<_>, _>>();
+    let items = shown
+        .map(|event| serde_json::from_slice::<Box<RawValue>>(&event.frame))
+        .collect::<Result<Vec<_>, _>>();
     let items = items.map_err(|error| sonnette_core::ports::StoreError::Corrupt(error.to_string()))?;
     Ok(Json(Listed { items, next }).into_response())
 }

@@ -1,9 +1,9 @@
 //! An owner's hooks.
 
+use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::Json;
 use http::StatusCode;
 use serde_json::json;
 use sonnette_core::destinations;
@@ -13,8 +13,8 @@ use sonnette_core::permission::Action;
 use sonnette_core::ports::{Changed, Turn};
 use sonnette_core::signing;
 
-use super::super::asked::Place;
 use super::super::access::Asker;
+use super::super::asked::Place;
 use super::super::{Answer, At, Site};
 use super::id;
 use crate::contract::hooks::{Given, Meant, MeantWay, Resume, Rotate, Shown, shown};
@@ -22,7 +22,11 @@ use crate::contract::problem::{Id, Problem};
 use crate::contract::seen::Listed;
 
 /// `GET /owners/{owner}/hooks`
-pub(super) async fn list(State(site): At, asker: Asker, Place(owner): Place<String>) -> Answer<Json<Listed<Shown>>> {
+pub(super) async fn list(
+    State(site): At,
+    asker: Asker,
+    Place(owner): Place<String>,
+) -> Answer<Json<Listed<Shown>>> {
     let owner: OwnerId = id(&owner)?;
     site.allow(&asker.0, Action::Read(owner)).await?;
     let views = site.parts.store.hooks(owner).await?;
@@ -30,7 +34,12 @@ pub(super) async fn list(State(site): At, asker: Asker, Place(owner): Place<Stri
 }
 
 /// `POST /owners/{owner}/hooks`
-pub(super) async fn add(State(site): At, asker: Asker, Place(owner): Place<String>, body: Body) -> Answer<Response> {
+pub(super) async fn add(
+    State(site): At,
+    asker: Asker,
+    Place(owner): Place<String>,
+    body: Body,
+) -> Answer<Response> {
     let owner: OwnerId = id(&owner)?;
     site.allow(&asker.0, Action::ChangeHooks(owner)).await?;
     let given: Given = site.bodies.shape(body).await?;
@@ -40,7 +49,9 @@ pub(super) async fn add(State(site): At, asker: Asker, Place(owner): Place<Strin
     let meant = given.meant(&site.parts.catalogue, &site.guard)?;
     let new = HookId(site.parts.luck.id());
     let (hook, secret) = match &meant.way {
-        MeantWay::Webhook(_) => (site.hook(new, owner, meant, None).await?, Some(signing::secret(&site.parts.luck.bytes32()))),
+        MeantWay::Webhook(_) => {
+            (site.hook(new, owner, meant, None).await?, Some(signing::secret(&site.parts.luck.bytes32())))
+        }
         MeantWay::Email(_) => (site.hook(new, owner, meant, None).await?, None),
     };
     done(site.parts.store.add_hook(hook.clone(), secret.clone()).await?)?;
@@ -54,7 +65,12 @@ pub(super) async fn one(State(site): At, asker: Asker, Place(hook): Place<String
 }
 
 /// `PUT /hooks/{hook}`
-pub(super) async fn replace(State(site): At, asker: Asker, Place(hook): Place<String>, body: Body) -> Answer<Json<Shown>> {
+pub(super) async fn replace(
+    State(site): At,
+    asker: Asker,
+    Place(hook): Place<String>,
+    body: Body,
+) -> Answer<Json<Shown>> {
     let view = site.found(&asker, &hook, true).await?;
     let given: Given = site.bodies.shape(body).await?;
     let meant = given.meant(&site.parts.catalogue, &site.guard)?;
@@ -77,7 +93,12 @@ pub(super) async fn pause(State(site): At, asker: Asker, Place(hook): Place<Stri
 }
 
 /// `POST /hooks/{hook}/resume`
-pub(super) async fn resume(State(site): At, asker: Asker, Place(hook): Place<String>, body: Body) -> Answer<Json<Shown>> {
+pub(super) async fn resume(
+    State(site): At,
+    asker: Asker,
+    Place(hook): Place<String>,
+    body: Body,
+) -> Answer<Json<Shown>> {
     let given: Resume = site.bodies.shape(body).await?;
     let turn = match given.held.as_str() {
         "deliver" => Turn::CatchUp,
@@ -136,7 +157,13 @@ impl Site {
     }
 
     /// A whole hook from what is meant and, if it is there already, from what it was.
-    async fn hook(&self, hook: HookId, owner: OwnerId, meant: Meant, before: Option<&Hook>) -> Answer<Hook> {
+    pub(in crate::http) async fn hook(
+        &self,
+        hook: HookId,
+        owner: OwnerId,
+        meant: Meant,
+        before: Option<&Hook>,
+    ) -> Answer<Hook> {
         let fresh = || DestinationId(self.parts.luck.id());
         let way = match (meant.way, before.map(|before| &before.way)) {
             (MeantWay::Webhook(_), Some(Way::Email { .. })) => {
@@ -151,7 +178,10 @@ impl Site {
                     _ => &[],
                 };
                 let destinations = destinations::edited(old, wanted, fresh).map_err(|error| {
-                    Problem::invalid(format!("urls[{}].id", error.at), "the hook has no such destination, or it is named twice")
+                    Problem::invalid(
+                        format!("urls[{}].id", error.at),
+                        "the hook has no such destination, or it is named twice",
+                    )
                 })?;
                 Way::Webhook { destinations }
             }
@@ -180,10 +210,13 @@ impl Site {
     /// A user an e-mail hook names is one of the owner's people: others have no say in its mail.
     async fn check_people(&self, owner: OwnerId, targets: &[Target]) -> Answer<()> {
         for (at, target) in targets.iter().enumerate() {
-            if let Target::User(user) = target
+            if let Target::User(user) | Target::Maker(user) = target
                 && self.parts.store.role(owner, *user).await?.is_none()
             {
-                return Err(Problem::invalid(format!("targets[{at}].user"), format!("{user} is not a member of {owner}")));
+                return Err(Problem::invalid(
+                    format!("targets[{at}].user"),
+                    format!("{user} is not a member of {owner}"),
+                ));
             }
         }
         Ok(())
@@ -198,6 +231,8 @@ fn done(changed: Changed) -> Answer<()> {
             Err(Problem::of(Id::ForeignResource, "scope", format!("{id} belongs to another owner")))
         }
         Changed::UnknownOwner => Err(Problem::not_found("owner")),
-        Changed::TooMany => Err(Problem::new(Id::TooManyHooks, "the owner has as many hooks as it may; delete one first")),
+        Changed::TooMany => {
+            Err(Problem::new(Id::TooManyHooks, "the owner has as many hooks as it may; delete one first"))
+        }
     }
 }

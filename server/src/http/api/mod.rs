@@ -5,6 +5,7 @@ mod deliveries;
 mod directory;
 mod events;
 mod hooks;
+mod streams;
 mod tokens;
 
 use std::sync::Arc;
@@ -20,6 +21,8 @@ pub(super) fn routes() -> Router<Arc<Site>> {
         .route("/events", post(events::post))
         .route("/events/{event}", get(events::one))
         .route("/owners/{owner}/events", get(events::list))
+        .route("/owners/{owner}/stream", get(streams::events))
+        .route("/owners/{owner}/socket", get(streams::socket))
         .route("/owners/{owner}/hooks", get(hooks::list).post(hooks::add))
         .route("/hooks/{hook}", get(hooks::one).put(hooks::replace).delete(hooks::remove))
         .route("/hooks/{hook}/pause", post(hooks::pause))
@@ -33,7 +36,9 @@ pub(super) fn routes() -> Router<Arc<Site>> {
         .route("/organisations", get(directory::organisations).post(directory::add_organisation))
         .route(
             "/organisations/{organisation}",
-            get(directory::organisation).put(directory::put_organisation).delete(directory::remove_organisation),
+            get(directory::organisation)
+                .put(directory::put_organisation)
+                .delete(directory::remove_organisation),
         )
         .route("/organisations/{organisation}/members", get(directory::members))
         .route(
@@ -41,7 +46,10 @@ pub(super) fn routes() -> Router<Arc<Site>> {
             put(directory::put_member).delete(directory::remove_member),
         )
         .route("/owners/{owner}/resources", get(directory::resources).post(directory::add_resource))
-        .route("/owners/{owner}/resources/{resource}", put(directory::put_resource).delete(directory::remove_resource))
+        .route(
+            "/owners/{owner}/resources/{resource}",
+            put(directory::put_resource).delete(directory::remove_resource),
+        )
         .route("/import", post(directory::import))
         .route("/tokens", get(tokens::list).post(tokens::add))
         .route("/tokens/{token}", axum::routing::delete(tokens::revoke))

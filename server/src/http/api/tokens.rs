@@ -12,8 +12,8 @@ use sonnette_core::permission::Action;
 use sonnette_core::ports::NewToken;
 use sonnette_core::secret::Secret;
 
-use super::super::asked::Place;
 use super::super::access::{Asker, alphanumeric, operator_token};
+use super::super::asked::Place;
 use super::super::{Answer, At, Site};
 use super::id;
 use crate::contract::directory::{GivenToken, ShownToken, token};
@@ -42,7 +42,11 @@ pub(super) async fn list(State(site): At, asker: Asker) -> Answer<Json<Listed<Sh
 }
 
 /// `POST /tokens`
-pub(super) async fn add(State(site): At, asker: Asker, body: Body) -> Answer<(StatusCode, Json<serde_json::Value>)> {
+pub(super) async fn add(
+    State(site): At,
+    asker: Asker,
+    body: Body,
+) -> Answer<(StatusCode, Json<serde_json::Value>)> {
     let given: GivenToken = site.bodies.shape(body).await?;
     let name = one_line(given.name.trim());
     if name.is_empty() || name.len() > 100 {
@@ -62,7 +66,8 @@ pub(super) async fn add(State(site): At, asker: Asker, body: Body) -> Answer<(St
         store.add_token(new, name, NewToken::Operator(digest), now).await?;
         return Ok((StatusCode::CREATED, Json(json!({"id": new.to_string(), "token": text.expose()}))));
     }
-    let named = given.user.map(|user| user.parse().map_err(|error| Problem::invalid("user", format!("{error}"))));
+    let named =
+        given.user.map(|user| user.parse().map_err(|error| Problem::invalid("user", format!("{error}"))));
     let user = match (named.transpose()?, whose) {
         (Some(user), Some(own)) if user != own => {
             return Err(Problem::new(Id::Forbidden, "people make pairs for themselves only"));
@@ -75,7 +80,8 @@ pub(super) async fn add(State(site): At, asker: Asker, body: Body) -> Answer<(St
     if !store.add_token(new, name, pair, now).await? {
         return Err(Problem::of(Id::Invalid, "user", format!("there is no {user}")));
     }
-    let shown = json!({"id": new.to_string(), "user": user.to_string(), "token": public, "secret": secret.expose()});
+    let shown =
+        json!({"id": new.to_string(), "user": user.to_string(), "token": public, "secret": secret.expose()});
     Ok((StatusCode::CREATED, Json(shown)))
 }
 
