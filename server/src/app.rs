@@ -15,7 +15,6 @@ use sonnette_core::mail::House;
 use sonnette_core::model::Millis;
 use sonnette_core::ports::{Clock, Egress, Luck, NewToken, Store};
 use sonnette_core::secret::Sealer;
-use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -134,9 +133,7 @@ pub async fn start(config: Config) -> Result<Running> {
         links: Arc::new(config.links),
         house: Arc::new(house),
     };
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}", config.listen))?;
+    let listener = listen::bind(config.listen).with_context(|| format!("cannot listen on {}", config.listen))?;
     let address = listener.local_addr()?;
 
     let stop = CancellationToken::new();

@@ -35,6 +35,13 @@ async fn door(site: &Site, window: Option<u32>) -> anyhow::Result<Door> {
     Ok(Door { address: site.api.address, owner, pair, window })
 }
 
+/// Posts one event.
+async fn one(site: &Site) -> anyhow::Result<()> {
+    let limits = Limits { time: NEXT, events: 1 };
+    generator::closed(&site.load(1), limits, None).await?.clean()?;
+    Ok(())
+}
+
 /// Opens readers, each way in turn.
 async fn open(door: &Door, count: usize) -> anyhow::Result<Vec<Reader>> {
     let (mut opening, mut readers) = (JoinSet::new(), Vec::with_capacity(count));
@@ -71,7 +78,7 @@ pub async fn idle(ground: &Ground, count: usize) -> anyhow::Result<Row> {
     let after = site.server.usage()?;
 
     let posted = Instant::now();
-    site.fill(1, false).await?;
+    one(&site).await?;
     for reader in &mut readers {
         timeout(ARRIVES, reader.event()).await.context("an event did not arrive")??;
     }
@@ -131,7 +138,7 @@ pub async fn resumes(ground: &Ground, count: usize) -> anyhow::Result<Row> {
     let door = door(&site, None).await?;
     let mut luck = SmallRng::seed_from_u64(1);
     let mut first = door.open(Way::Socket, None).await?;
-    site.fill(1, false).await?;
+    one(&site).await?;
     let mut place = timeout(NEXT, first.event()).await.context("the first event")??;
     drop(first);
     let load = site.load(4);

@@ -1,6 +1,7 @@
 //! Accepting connections, over TLS or not: so many at once, each with limits of its own, and all of them let finish when we stop.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -26,12 +27,29 @@ const CONNECTIONS: usize = 20_000;
 const HEAD: Duration = Duration::from_secs(60);
 /// The largest head of a request.
 const HEAD_BYTES: usize = 64 << 10;
+/// Bytes the system keeps for a client that does not read (twice that, as it counts). By itself it would keep megabytes for
+/// each of thousands of streams.
+const KEPT: u32 = 64 << 10;
+/// Connections the system keeps until we accept them.
+const BACKLOG: u32 = 1_024;
 /// How long a TLS handshake may take.
 pub(super) const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long to wait when no connection can be accepted (too many open files).
 const TROUBLE: Duration = Duration::from_millis(200);
 /// How long requests under way may take once we stop.
 const FINISH: Duration = Duration::from_secs(10);
+
+/// Takes an address.
+///
+/// # Errors
+/// If the system does not give it.
+pub fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.set_send_buffer_size(KEPT)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// Serves until `stop`, then lets requests under way finish.
 pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, router: Router, stop: CancellationToken) {

@@ -596,3 +596,27 @@ async fn streams_end_at_once_when_the_server_stops() {
     let stopped = timeout(Duration::from_secs(5), async { tokio::join!(api.running.stop(), ends) }).await;
     assert_eq!(stopped.map(|((), ends)| ends), Ok((1012, 1012, 1012)));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_that_answers_no_heartbeat_is_let_go_and_one_that_does_stays() {
+    let api = Api::with("[streams]\nheartbeat_seconds = 1\n").await;
+    let (alice, pair) = api.user("alice@example.com").await;
+    let first = json!({"message_type": "oauth", "authorization": format!("Bearer {pair}")}).to_string();
+    let ping = r#"{"type":"heartbeat","heartbeat_msg":"ping","heartbeat_delay_ms":1000}"#;
+    let mut silent = Socket::open(&api, "/v2/events/event-socket", "").await.unwrap();
+    let mut lively = Socket::open(&api, "/v2/events/event-socket", "").await.unwrap();
+    for socket in [&mut silent, &mut lively] {
+        socket.say(&first).await;
+        assert_eq!(socket.text().await, r#"{"message_type":"socket_ready"}"#);
+    }
+    let answers = async {
+        for _ in 0..5 {
+            assert_eq!(lively.text().await, ping);
+            lively.say(r#"{"type":"heartbeat","heartbeat_msg":"pong"}"#).await;
+        }
+    };
+    assert_eq!(tokio::join!(silent.end(), answers).0, 1008);
+    let event = post(&api, &alice, "CREDITS_ADDED", json!({})).await;
+    assert_eq!(id_of(&lively.frame().await), event);
+    api.running.stop().await;
+}
