@@ -15,6 +15,8 @@ use crate::contract::problem::{Id, Problem};
 pub(super) const LARGE: usize = 16 << 20;
 /// The largest body of anything else.
 pub(super) const SMALL: usize = 256 << 10;
+/// The most that is read of a body after it is refused as too large.
+const DRAINED: usize = 16 << 20;
 /// Bytes of bodies in flight over all connections.
 const BUDGET: usize = 64 << 20;
 /// The budget is counted in these.
@@ -64,6 +66,8 @@ impl Budget {
             let Ok(chunk) = frame.into_data() else { continue };
             len += chunk.len();
             if len > limit {
+                drop((whole, share));
+                drain(body).await;
                 return Err(Problem::new(
                     Id::TooLarge,
                     format!("a body has at most {} KiB here", limit >> 10),
@@ -94,6 +98,18 @@ impl Budget {
     pub(super) async fn shape<T: DeserializeOwned>(&self, body: Body) -> Result<T, Problem> {
         let held = self.read(body, SMALL).await?;
         shape(held.text()?)
+    }
+}
+
+/// Lets go of the rest of a body that is refused, up to a bound: whoever is still sending when we close never reads why.
+async fn drain(mut body: Body) {
+    let mut left = DRAINED;
+    while let Some(Ok(frame)) = body.frame().await {
+        let len = frame.data_ref().map_or(0, Bytes::len);
+        if len > left {
+            return;
+        }
+        left -= len;
     }
 }
 

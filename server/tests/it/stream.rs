@@ -610,7 +610,7 @@ async fn a_socket_that_answers_no_heartbeat_is_let_go_and_one_that_does_stays() 
         assert_eq!(socket.text().await, r#"{"message_type":"socket_ready"}"#);
     }
     let answers = async {
-        for _ in 0..5 {
+        for _ in 0..4 {
             assert_eq!(lively.text().await, ping);
             lively.say(r#"{"type":"heartbeat","heartbeat_msg":"pong"}"#).await;
         }
