@@ -8,7 +8,7 @@ const WHERE = {
 };
 
 /** A person's pair, as the library wants it. */
-export function tokens({ token, secret }) {
+function tokens({ token, secret }) {
   return {
     OAUTH_CONSUMER_KEY: CONSUMER.key, OAUTH_CONSUMER_SECRET: CONSUMER.secret,
     API_OAUTH_TOKEN: token, API_OAUTH_TOKEN_SECRET: secret,

@@ -13,7 +13,7 @@ import { GetNotificationInfoCommand } from '@clevercloud/client/cc-api-commands/
 import { ListEmailNotificationCommand } from '@clevercloud/client/cc-api-commands/notification/list-email-notification-command.js';
 import { ListWebhookNotificationCommand } from '@clevercloud/client/cc-api-commands/notification/list-webhook-notification-command.js';
 
-import { functions, tokens } from './library.mjs';
+import { functions } from './library.mjs';
 import { CONSUMER, World } from './world.mjs';
 
 const FAMILIES = {
@@ -69,7 +69,7 @@ for (const tls of [false, true]) {
         assert.deepEqual(await client.send(new ListEmailNotificationCommand({ ownerId })), []);
         assert.deepEqual(await client.send(new ListWebhookNotificationCommand({ ownerId })), []);
         const again = client.send(new DeleteWebhookNotificationCommand({ ownerId, webhookNotificationId: hook.id }));
-        await assert.rejects(again, { message: '[404]: hook not found', code: 20_010 });
+        await assert.rejects(again, { message: '[404]: hook not found', code: '20010' });
       });
     }
 
@@ -77,7 +77,7 @@ for (const tls of [false, true]) {
       const wrong = { ...world.alice, secret: world.bob.secret };
       for (const client of [oauth(wrong), bearer(wrong)]) {
         const asked = client.send(new ListWebhookNotificationCommand({ ownerId: world.alice.id }));
-        await assert.rejects(asked, (error) => error.code === 2001 && error.message.startsWith('[401]: '));
+        await assert.rejects(asked, (error) => error.code === '2001' && error.message.startsWith('[401]: '));
       }
     });
 
@@ -86,7 +86,7 @@ for (const tls of [false, true]) {
       const { web } = await world.space({ admin: world.bob });
       const urls = [{ format: 'raw', url: 'https://example.com' }];
       const asked = oauth(world.alice).send(new CreateWebhookNotificationCommand({ ownerId, name: 'n', urls, scope: [web] }));
-      await assert.rejects(asked, (error) => error.code === 4002 && error.message.startsWith('[403]: '));
+      await assert.rejects(asked, (error) => error.code === '4002' && error.message.startsWith('[403]: '));
       assert.deepEqual(await oauth(world.alice).send(new ListWebhookNotificationCommand({ ownerId })), []);
     });
 
@@ -126,10 +126,11 @@ for (const tls of [false, true]) {
 
         const notified = [{ type: 'email', target: 'a@example.com,b@example.com' }, { type: 'userid' }];
         const mail = await send(api.createEmailhook({ ownerId }, { name: 'mail', notified, events: ['META_CREDITS'] }));
-        assert.deepEqual(mail, { id: mail.id, ownerId, name: 'mail', notified, events: ['META_CREDITS'], createdAt: mail.createdAt });
+        const kept = { id: mail.id, ownerId, createdAt: mail.createdAt, state: 'ENABLED' };
+        assert.deepEqual(mail, { ...kept, name: 'mail', notified, events: ['META_CREDITS'] });
         const team = [{ type: 'organisation' }, { type: 'userid', target: world.alice.id }];
         const now = await send(api.editEmailhook({ ownerId, id: mail.id }, { name: 'mail', notified: team, scope: [web] }));
-        assert.deepEqual(now, { id: mail.id, ownerId, name: 'mail', notified: team, scope: [web], createdAt: mail.createdAt });
+        assert.deepEqual(now, { ...kept, name: 'mail', notified: team, scope: [web] });
         assert.deepEqual(await send(api.getEmailhooks({ ownerId })), [now]);
         assert.equal(await send(api.deleteEmailhook({ ownerId, id: mail.id })), undefined);
       });
@@ -146,7 +147,6 @@ for (const tls of [false, true]) {
       assert.equal(await asked({ ...signed, url: `${signed.url}?more=1` }), 401, 'another address');
       assert.equal(await asked(signed), 200);
       assert.equal(await asked(signed), 401, 'the same again');
-      assert.deepEqual(tokens(world.alice).API_OAUTH_TOKEN, world.alice.token);
     });
   });
 }

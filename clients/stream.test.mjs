@@ -7,7 +7,7 @@ import { events } from './library.mjs';
 import { until, World } from './world.mjs';
 
 /** What a stream was told, and what became of it. */
-async function listen(version, world, person, { appId, ...more } = {}) {
+async function listen(t, version, world, person, appId) {
   const stream = await events(version, world.url, person, appId);
   const told = { events: [], pings: [], opened: 0, closed: [], errors: [] };
   stream.on('open', () => (told.opened += 1));
@@ -16,9 +16,10 @@ async function listen(version, world, person, { appId, ...more } = {}) {
   stream.on('close', (reason) => told.closed.push(reason));
   stream.on('error', (error) => told.errors.push(error));
   // The newer library cannot close what does not retry.
-  stream.open({ autoRetry: true, initRetryTimeout: 50, ...more });
+  stream.open({ autoRetry: true, initRetryTimeout: 50 });
+  t.after(() => stream.close());
   await until('it listens, or fails', () => told.pings.length > 0 || told.errors.length > 0);
-  return { told, close: () => stream.close() };
+  return told;
 }
 
 for (const version of [9, 12]) {
@@ -27,11 +28,11 @@ for (const version of [9, 12]) {
     before(async () => (world = await World.start({ tls: true })));
     after(() => world.end());
 
-    test('every event of a person comes, in order, as it was published; with an application, only its own', async () => {
+    test('every event of a person comes, in order, as it was published; with an application, only its own', async (t) => {
       const { org, web, shop } = await world.space();
       const site = await world.app(world.alice.id, 'site');
-      const all = await listen(version, world, world.alice);
-      const one = await listen(version, world, world.alice, { appId: web });
+      const all = await listen(t, version, world, world.alice);
+      const one = await listen(t, version, world, world.alice, web);
       const author = { authorId: world.alice.id, date: 1_767_348_000_000 };
       const data = (app, more) => ({ id: app, appId: app, ...more });
       const begin = { uuid: 'deployment_c', state: 'WIP', action: 'DEPLOY', commit: null, cause: 'Git' };
@@ -47,21 +48,19 @@ for (const version of [9, 12]) {
         const id = await world.emit(event, ownerId, about, author);
         expected.push({ id, event, date: author.date, ownerId, authorId: author.authorId, data: about ?? null });
       }
-      await until('all came', () => all.told.events.length >= 5 && one.told.events.length >= 2);
+      await until('all came', () => all.events.length >= 5 && one.events.length >= 2);
       // Between owners no order is promised: each has its own.
       for (const ownerId of [org, world.alice.id]) {
         const of = (list) => list.filter((event) => event.ownerId === ownerId);
-        assert.deepEqual(of(all.told.events), of(expected));
+        assert.deepEqual(of(all.events), of(expected));
       }
-      assert.equal(all.told.events.length, 5);
-      assert.deepEqual(one.told.events, [expected[0], expected[4]]);
-      all.close();
-      one.close();
+      assert.equal(all.events.length, 5);
+      assert.deepEqual(one.events, [expected[0], expected[4]]);
     });
 
-    test('whoever is not known is told so once, and does not come again', async () => {
+    test('whoever is not known is told so once, and does not come again', async (t) => {
       for (const wrong of [{ ...world.alice, secret: world.bob.secret }, { ...world.alice, token: 'nobody' }]) {
-        const { told } = await listen(version, world, wrong);
+        const told = await listen(t, version, world, wrong);
         assert.equal(told.errors.length, 1);
         assert.equal(told.errors[0].constructor.name, 'AuthenticationError');
         assert.equal(told.errors[0].message, 'Authentication for the events stream (WS) failed');
@@ -70,40 +69,37 @@ for (const version of [9, 12]) {
       }
     });
 
-    test('heartbeats keep a connection longer than three times their delay', async () => {
-      const { told, close } = await listen(version, world, world.alice);
+    test('heartbeats keep a connection longer than three times their delay', async (t) => {
+      const told = await listen(t, version, world, world.alice);
       await until('five heartbeats', () => told.pings.length >= 5);
       assert.deepEqual(new Set(told.pings), new Set([1_000]));
       assert.deepEqual([told.opened, told.closed, told.errors], [1, [], []]);
-      close();
     });
 
-    test('events of an organisation reach its members and nobody else, from when they join until they leave', async () => {
+    test('events of an organisation reach its members and nobody else, from when they join until they leave', async (t) => {
       const [ours, theirs] = [await world.space(), await world.space({ admin: world.bob })];
-      const [alice, bob] = [await listen(version, world, world.alice), await listen(version, world, world.bob)];
-      const kinds = ({ told }) => told.events.map(({ event, ownerId }) => [event, ownerId]);
+      const [alice, bob] = [await listen(t, version, world, world.alice), await listen(t, version, world, world.bob)];
+      const kinds = (told) => told.events.map(({ event, ownerId }) => [event, ownerId]);
       await world.emit('GIT_PUSH', ours.org, { appId: ours.web });
       await world.emit('GIT_PUSH', theirs.org, { appId: theirs.web });
-      await until('each has one', () => alice.told.events.length > 0 && bob.told.events.length > 0);
+      await until('each has one', () => alice.events.length > 0 && bob.events.length > 0);
       assert.deepEqual([kinds(alice), kinds(bob)], [[['GIT_PUSH', ours.org]], [['GIT_PUSH', theirs.org]]]);
 
       const member = `/organisations/${ours.org}/members/${world.bob.id}`;
       await world.api('PUT', member, { role: 'ACCOUNTING' });
       await world.emit('APPLICATION_STOP', ours.org, { appId: ours.web });
-      await until('both have it', () => alice.told.events.length > 1 && bob.told.events.length > 1);
+      await until('both have it', () => alice.events.length > 1 && bob.events.length > 1);
       await world.api('DELETE', member);
       await world.emit('APPLICATION_REDEPLOY', ours.org, { appId: ours.web });
       await world.emit('APPLICATION_STOP', theirs.org, { appId: theirs.web });
-      await until('each has the last', () => alice.told.events.length > 2 && bob.told.events.length > 2);
+      await until('each has the last', () => alice.events.length > 2 && bob.events.length > 2);
       assert.deepEqual(kinds(alice).map(([kind]) => kind), ['GIT_PUSH', 'APPLICATION_STOP', 'APPLICATION_REDEPLOY']);
       assert.deepEqual(kinds(bob), [['GIT_PUSH', theirs.org], ['APPLICATION_STOP', ours.org], ['APPLICATION_STOP', theirs.org]]);
-      alice.close();
-      bob.close();
     });
 
-    test('when the server comes again, so does the client', async () => {
+    test('when the server comes again, so does the client', async (t) => {
       const { org, web } = await world.space();
-      const { told, close } = await listen(version, world, world.alice);
+      const told = await listen(t, version, world, world.alice);
       await world.stop();
       await until('it noticed', () => told.closed.length > 0);
       const before = told.pings.length;
@@ -113,7 +109,6 @@ for (const version of [9, 12]) {
       const id = await world.emit('GIT_PUSH', org, { appId: web });
       await until('it is told', () => told.events.length > 0);
       assert.deepEqual([told.events.map((event) => event.id), told.errors], [[id], []]);
-      close();
     });
   });
 }

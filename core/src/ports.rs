@@ -170,7 +170,8 @@ pub struct Look {
     pub reader: Option<UserId>,
     /// Owners, and the last event read of each.
     pub places: Vec<(OwnerId, EventId)>,
-    /// Besides: the reader's own space and every organisation they are a member of, after this event.
+    /// Besides: the reader's own space and every organisation they are a member of, after this event, and of the
+    /// organisations nothing that came before they joined, whatever their place.
     pub others: Option<EventId>,
     /// Events at most.
     pub events: usize,

@@ -133,7 +133,8 @@ pub async fn start(config: Config) -> Result<Running> {
         links: Arc::new(config.links),
         house: Arc::new(house),
     };
-    let listener = listen::bind(config.listen).with_context(|| format!("cannot listen on {}", config.listen))?;
+    let listener =
+        listen::bind(config.listen).with_context(|| format!("cannot listen on {}", config.listen))?;
     let address = listener.local_addr()?;
 
     let stop = CancellationToken::new();

@@ -97,8 +97,21 @@ pub async fn a_look_knows_the_readers_roles_and_organisations_of_its_moment(worl
     let named = Look { reader: Some(user(BOB)), ..look(vec![(OWNER, before[0])]) };
     assert_eq!(world.store().ahead(named).await.expect("read").stretches[0].role, None);
     world.learn(vec![member(BOB, Role::Accounting)]).await;
-    let ahead = seen(BOB, before[0]).await;
-    assert_eq!((roles(&ahead)[1], ids(&ahead)), ((OWNER, Some(Role::Accounting)), after));
+    for place in [vec![], vec![(OWNER, before[0])]] {
+        let look = Look { reader: Some(user(BOB)), others: Some(before[0]), ..look(place) };
+        let ahead = world.store().ahead(look).await.expect("read");
+        assert_eq!(ids(&ahead), [], "joining starts now: nothing of before");
+        assert!(roles(&ahead).contains(&(OWNER, Some(Role::Accounting))));
+    }
+    let named = Look { reader: Some(user(BOB)), ..look(vec![(OWNER, before[0])]) };
+    assert_eq!(
+        ids(&world.store().ahead(named).await.expect("read")),
+        after,
+        "an owner's own stream has all of it"
+    );
+    let joined = many(&world, OWNER, 1).await;
+    world.learn(vec![member(BOB, Role::Manager)]).await;
+    assert_eq!(ids(&seen(BOB, before[0]).await), joined, "another role is no new beginning");
     world.learn(vec![Fact::OrganisationGone(ORGANISATION)]).await;
     assert_eq!(roles(&seen(ANN, START).await), [own(ANN)]);
     world.learn(vec![Fact::UserGone(user(ANN))]).await;

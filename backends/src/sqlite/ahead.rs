@@ -3,7 +3,7 @@
 //! Ids grow in the order of commits, over all owners, so whoever has read an owner's events up to the newest id there is
 //! has read them all, and no later event is below it.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use sonnette_core::ids::{EventId, OrganisationId, OwnerId, UserId};
 use sonnette_core::model::Event;
 use sonnette_core::ports::{Ahead, Look, Stretch};
@@ -46,9 +46,11 @@ pub(super) fn ahead(db: &Connection, look: Look) -> rusqlite::Result<Ahead> {
         .query_row([], |row| Ok((EventId(row.get(0)?), EventId(row.get(1)?))))?;
     let mut places = look.places;
     if let (Some(from), Some(reader)) = (look.others, look.reader) {
-        for owner in owners_of(db, reader)? {
-            if !places.iter().any(|(known, _)| *known == owner) {
-                places.push((owner, from));
+        for (owner, since) in owners_of(db, reader)? {
+            match places.iter_mut().find(|(known, _)| *known == owner) {
+                // Whoever left and came again missed what was between.
+                Some((_, place)) => *place = since.max(*place),
+                None => places.push((owner, since.max(from))),
             }
         }
     }
@@ -67,18 +69,20 @@ pub(super) fn ahead(db: &Connection, look: Look) -> rusqlite::Result<Ahead> {
     Ok(Ahead { stretches, newest, erased })
 }
 
-/// A person's own space, and the organisations they are a member of.
-fn owners_of(db: &Connection, user: UserId) -> rusqlite::Result<Vec<OwnerId>> {
+/// A person's own space, and the organisations they are a member of, each with the last event before it was theirs.
+fn owners_of(db: &Connection, user: UserId) -> rusqlite::Result<Vec<(OwnerId, EventId)>> {
     if !is_open(db, user.into())? {
         return Ok(Vec::new());
     }
-    let mut owners = vec![OwnerId::from(user)];
+    let mut owners = vec![(OwnerId::from(user), EventId(0))];
     let mut members = db.prepare_cached(
-        "SELECT m.organisation FROM members m JOIN organisations o ON o.id = m.organisation
+        "SELECT m.organisation, m.since FROM members m JOIN organisations o ON o.id = m.organisation
          WHERE m.user = ?1 AND o.closed = 0 ORDER BY m.organisation",
     )?;
-    for organisation in members.query_map([Col(user)], |row| col::<OrganisationId>(row, 0))? {
-        owners.push(organisation?.into());
+    let read = |row: &Row<'_>| Ok((col::<OrganisationId>(row, 0)?, EventId(row.get(1)?)));
+    for member in members.query_map([Col(user)], read)? {
+        let (organisation, since) = member?;
+        owners.push((organisation.into(), since));
     }
     Ok(owners)
 }

@@ -82,7 +82,7 @@ pub(super) fn learn(unit: &mut Unit<'_>, fact: &Fact, now: Millis) -> rusqlite::
             if let Some(user) = founder.filter(|_| changed == 0)
                 && is_open(db, user.into())?
             {
-                put_member(db, *id, user, Role::Admin)?;
+                put_member(unit, *id, user, Role::Admin)?;
                 unit.grew(user.into());
             }
         }
@@ -94,7 +94,7 @@ pub(super) fn learn(unit: &mut Unit<'_>, fact: &Fact, now: Millis) -> rusqlite::
                     return Ok(Err(format!("there is no {known} {owner}")));
                 }
             }
-            put_member(db, *organisation, *user, *role)?;
+            put_member(unit, *organisation, *user, *role)?;
             unit.grew((*user).into());
         }
         Fact::MemberGone { organisation, user } => {
@@ -129,14 +129,19 @@ pub(super) fn learn(unit: &mut Unit<'_>, fact: &Fact, now: Millis) -> rusqlite::
     Ok(Ok(()))
 }
 
+/// Whoever is a member already stays one since when they joined.
 fn put_member(
-    db: &Connection,
+    unit: &Unit<'_>,
     organisation: OrganisationId,
     user: UserId,
     role: Role,
 ) -> rusqlite::Result<()> {
-    db.prepare_cached("INSERT OR REPLACE INTO members (organisation, user, role) VALUES (?1, ?2, ?3)")?
-        .execute(params![Col(organisation), Col(user), Col(role)])?;
+    unit.db
+        .prepare_cached(
+            "INSERT INTO members (organisation, user, role, since) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (organisation, user) DO UPDATE SET role = ?3",
+        )?
+        .execute(params![Col(organisation), Col(user), Col(role), unit.memory.last.0])?;
     Ok(())
 }
 

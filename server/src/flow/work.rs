@@ -58,7 +58,7 @@ async fn resolve(parts: &Parts, ticket: Ticket) -> Result<Recorded, StoreError> 
 async fn attempt(parts: &Parts, work: &Work) -> Result<Recorded, StoreError> {
     let at = parts.clock.now();
     let said = match &work.recipient {
-        Some(recipient) if !parts.store.still_meant(work.ticket.delivery).await? => {
+        Some(recipient) if !insist(|| parts.store.still_meant(work.ticket.delivery)).await? => {
             let note = format!("not sent: {} is no longer meant", recipient.address);
             return record(parts, work, at, Err(note)).await;
         }
@@ -168,7 +168,8 @@ async fn render(
 /// What the event says to people, and the owner's name.
 async fn say(parts: &Parts, work: &Work) -> Result<(message::Message, Option<String>), StoreError> {
     let event = &work.event;
-    let names = parts.store.names(event.owner, event.resource.clone(), message::author(event)).await?;
+    let names =
+        insist(|| parts.store.names(event.owner, event.resource.clone(), message::author(event))).await?;
     let message = message::of(&parts.catalogue, event, &names, &parts.links);
     Ok((message, names.owner))
 }
@@ -233,18 +234,18 @@ async fn letter(parts: &Parts, work: &Work, recipient: &Recipient) -> Result<Sai
     })
 }
 
-/// Writes down what is done, again if the store cannot now: while it cannot, this place in the window stays taken,
-/// and so nothing new is sent that could not be written down either.
-async fn insist<F, T>(mut write: impl FnMut() -> F) -> Result<T, StoreError>
+/// Asks the store, again if it cannot now. While it cannot, this place in the window stays taken, and so nothing new is
+/// sent that could not be written down either.
+async fn insist<F, T>(mut ask: impl FnMut() -> F) -> Result<T, StoreError>
 where
     F: Future<Output = Result<T, StoreError>>,
 {
     for wait in RECORD_AGAIN {
-        match write().await {
-            Err(StoreError::Unavailable(why)) => tracing::warn!(why, "waiting to write down an attempt"),
+        match ask().await {
+            Err(StoreError::Unavailable(why)) => tracing::warn!(why, "an attempt waits for the store"),
             outcome => return outcome,
         }
         tokio::time::sleep(wait).await;
     }
-    write().await
+    ask().await
 }

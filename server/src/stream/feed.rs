@@ -67,7 +67,7 @@ pub(crate) struct Feed {
     all: bool,
     /// Whether to ask if the credential still counts.
     doubt: bool,
-    /// When whose the owners are was last looked at; whoever joined since is read from here.
+    /// When whose the owners are was last looked at; those joined since are read from here, or from joining.
     known: EventId,
     /// The owner served last, so that the next look begins behind it.
     served: Option<OwnerId>,
