@@ -216,6 +216,98 @@ function suite(version, tls) {
     assert.deepEqual(await clever(['webhooks'], { cwd }), listed(...raw, ...some, ...whole));
   });
 
+  // ------------------------------------------------------------------------------------------------ E. clever curl
+
+  test('clever curl changes a hook, and asks what there is', async () => {
+    const { org, web, folder: cwd } = await world.space();
+    const curl = async (where, ...words) => {
+      const { code, out } = await clever(['curl', '-s', ...words, `${world.url}/v2/${where}`], { cwd });
+      assert.equal(code, 0);
+      return JSON.parse(out);
+    };
+    assert.deepEqual(await clever(['webhooks', 'add', 'before', 'https://example.com/1'], { cwd }), ADDED);
+    const { before: id } = await ids('webhook', org);
+    const [was] = await curl(`notifications/webhooks/${org}`);
+    assert.deepEqual([was.id, was.scope, was.failures, was.state], [id, [web], [], 'ENABLED']);
+    const body = JSON.stringify({ name: 'after', urls: [{ format: 'raw', url: 'https://example.com/2' }], events: ['GIT_PUSH'] });
+    // The older one puts the words together again without quotes: the body comes from a file.
+    await fs.writeFile(path.join(cwd, 'body.json'), body);
+    const json = ['-H', 'Content-Type:application/json', '-d', '@body.json'];
+    const now = await curl(`notifications/webhooks/${org}/${id}`, '-X', 'PUT', ...json);
+    assert.deepEqual([now.id, now.name, now.scope, now.createdAt], [id, 'after', undefined, was.createdAt]);
+    assert.deepEqual(await clever(['webhooks'], { cwd }), listed(
+      'after', `  id: ${id}`, `  services: ${org}`, '  events: GIT_PUSH', '  hooks:', '    https://example.com/2 (raw)',
+    ));
+
+    const { events, meta_events: families } = await curl('notifications/info/events');
+    assert.ok(events.includes('ORGANISATION_USER_ADDITION') && events.includes('META_SERVICE_LIFECYCLE'));
+    assert.deepEqual(Object.fromEntries(families.map(({ key, events }) => [key, events.toSorted()])).META_DEPLOYMENT_RESULT, ['DEPLOYMENT_FAIL', 'DEPLOYMENT_SUCCESS']);
+    const formats = await curl('notifications/info/webhookformats');
+    assert.deepEqual(formats.slice(0, 4), ['raw', 'slack', 'flowdock', 'gitter']);
+    const [{ member, role }] = await curl(`organisations/${org}/members`);
+    assert.deepEqual([member.id, member.email, member.name, role], [world.alice.id, 'alice@example.com', 'Alice', 'ADMIN']);
+    assert.equal(await curl('self/id'), world.alice.id);
+    assert.deepEqual([(await curl(`organisations/${org}`)).name], ['ACME']);
+  });
+
+  // ------------------------------------------------------------------------------------------------- F. activity
+
+  test('activity tells the deployments, oldest first', async () => {
+    const { org, web, folder: cwd } = await world.space();
+    const [first, second] = await deployments(world, org, web);
+    assert.deepEqual(await clever(['activity'], { cwd }), listed(
+      `2025-12-31T00:00:00+00:00  ${first}  FAIL         DEPLOY     aaaaaaaa  console`,
+      `2026-01-01T00:00:00+00:00  ${second}  OK           DEPLOY     bbbbbbbb  Git`,
+    ));
+    const json = JSON.parse((await clever(['activity', '--format', 'json'], { cwd })).out);
+    assert.deepEqual(json.map(({ uuid, state }) => [uuid, state]), [[first, 'FAIL'], [second, 'OK']]);
+    const named = await clever(['activity', '--app', web, '--format', 'json']);
+    assert.deepEqual(JSON.parse(named.out), json, named.err);
+  });
+
+  // The clients insist on TLS for it.
+  if (tls) {
+    test('activity --follow prints deployments as they happen', async () => {
+      const { org, web, shop, folder: cwd } = await world.space();
+      const [first, second] = await deployments(world, org, web);
+      const [third, other] = [deployment(), deployment()];
+      const human = await world.following(version, ['activity', '--follow'], { cwd });
+      const stream = await world.following(version, ['activity', '--follow', '--format', 'json-stream'], { cwd });
+      for (const one of [human, stream]) await until('it listens', () => one.listens());
+
+      const commit = 'c'.repeat(40);
+      const begun = Date.UTC(2026, 0, 2, 10, 0);
+      const data = (app, uuid, state) => ({ id: app, appId: app, uuid, state, action: 'DEPLOY', commit, cause: 'Git' });
+      await world.emit('DEPLOYMENT_ACTION_BEGIN', org, data(web, third, 'WIP'), { date: begun });
+      await world.emit('DEPLOYMENT_ACTION_BEGIN', org, data(shop, other, 'WIP'), { date: begun });
+      await world.emit('ORGANISATION_EDITION', org, undefined, { date: begun });
+      await world.emit('DEPLOYMENT_ACTION_END', org, data(web, third, 'OK'), { date: begun + 60_000 });
+      for (const one of [human, stream]) await until('both came', () => one.printed().length >= 4);
+      assert.deepEqual(human.printed(), [
+        `2025-12-31T00:00:00+00:00  ${first}  FAIL         DEPLOY     aaaaaaaa  console`,
+        `2026-01-01T00:00:00+00:00  ${second}  OK           DEPLOY     bbbbbbbb  Git`,
+        `2026-01-02T10:00:00+00:00  ${third}  IN PROGRESS  DEPLOY     cccccccc  Git`,
+        `2026-01-02T10:01:00+00:00  ${third}  OK           DEPLOY     cccccccc  Git`,
+      ]);
+      const streamed = stream.printed().map(JSON.parse);
+      assert.deepEqual(streamed.slice(2), [
+        { uuid: third, date: begun, state: 'WIP', action: 'DEPLOY', commit, cause: 'Git' },
+        { uuid: third, date: begun + 60_000, state: 'OK', action: 'DEPLOY', commit, cause: 'Git' },
+      ]);
+      for (const one of [human, stream]) {
+        assert.deepEqual(await one.end(), { signal: 'SIGTERM', err: '' }, 'it runs until it is told to stop');
+      }
+    });
+
+    test('whoever is not logged in cannot follow', async () => {
+      const { web } = await world.space();
+      const env = { CLEVER_TOKEN: 'nobody' };
+      assert.deepEqual(await clever(['activity', '--follow', '--app', web], { env }), NOT_LOGGED_IN);
+    });
+    // What is refused is refused the same way, whatever carries it.
+    return;
+  }
+
   test('what the client sends unchecked is refused in words, and nothing is stored', async () => {
     const { org, web, folder: cwd } = await world.space();
     const before = await world.api('GET', `/owners/${org}/hooks`);
@@ -289,95 +381,6 @@ function suite(version, tls) {
       const refused = refusal('your role in this organisation may read its hooks but not change them');
       assert.deepEqual(await clever(['webhooks', ...words], { as: world.bob }), refused);
     }
-  });
-
-  // ------------------------------------------------------------------------------------------------ E. clever curl
-
-  test('clever curl changes a hook, and asks what there is', async () => {
-    const { org, web, folder: cwd } = await world.space();
-    const curl = async (where, ...words) => {
-      const { code, out } = await clever(['curl', '-s', ...words, `${world.url}/v2/${where}`], { cwd });
-      assert.equal(code, 0);
-      return JSON.parse(out);
-    };
-    assert.deepEqual(await clever(['webhooks', 'add', 'before', 'https://example.com/1'], { cwd }), ADDED);
-    const { before: id } = await ids('webhook', org);
-    const [was] = await curl(`notifications/webhooks/${org}`);
-    assert.deepEqual([was.id, was.scope, was.failures, was.state], [id, [web], [], 'ENABLED']);
-    const body = JSON.stringify({ name: 'after', urls: [{ format: 'raw', url: 'https://example.com/2' }], events: ['GIT_PUSH'] });
-    // The older one puts the words together again without quotes: the body comes from a file.
-    await fs.writeFile(path.join(cwd, 'body.json'), body);
-    const json = ['-H', 'Content-Type:application/json', '-d', '@body.json'];
-    const now = await curl(`notifications/webhooks/${org}/${id}`, '-X', 'PUT', ...json);
-    assert.deepEqual([now.id, now.name, now.scope, now.createdAt], [id, 'after', undefined, was.createdAt]);
-    assert.deepEqual(await clever(['webhooks'], { cwd }), listed(
-      'after', `  id: ${id}`, `  services: ${org}`, '  events: GIT_PUSH', '  hooks:', '    https://example.com/2 (raw)',
-    ));
-
-    const { events, meta_events: families } = await curl('notifications/info/events');
-    assert.ok(events.includes('ORGANISATION_USER_ADDITION') && events.includes('META_SERVICE_LIFECYCLE'));
-    assert.deepEqual(Object.fromEntries(families.map(({ key, events }) => [key, events.toSorted()])).META_DEPLOYMENT_RESULT, ['DEPLOYMENT_FAIL', 'DEPLOYMENT_SUCCESS']);
-    const formats = await curl('notifications/info/webhookformats');
-    assert.deepEqual(formats.slice(0, 4), ['raw', 'slack', 'flowdock', 'gitter']);
-    const [{ member, role }] = await curl(`organisations/${org}/members`);
-    assert.deepEqual([member.id, member.email, member.name, role], [world.alice.id, 'alice@example.com', 'Alice', 'ADMIN']);
-    assert.equal(await curl('self/id'), world.alice.id);
-    assert.deepEqual([(await curl(`organisations/${org}`)).name], ['ACME']);
-  });
-
-  // ------------------------------------------------------------------------------------------------- F. activity
-
-  test('activity tells the deployments, oldest first', async () => {
-    const { org, web, folder: cwd } = await world.space();
-    const [first, second] = await deployments(world, org, web);
-    assert.deepEqual(await clever(['activity'], { cwd }), listed(
-      `2025-12-31T00:00:00+00:00  ${first}  FAIL         DEPLOY     aaaaaaaa  console`,
-      `2026-01-01T00:00:00+00:00  ${second}  OK           DEPLOY     bbbbbbbb  Git`,
-    ));
-    const json = JSON.parse((await clever(['activity', '--format', 'json'], { cwd })).out);
-    assert.deepEqual(json.map(({ uuid, state }) => [uuid, state]), [[first, 'FAIL'], [second, 'OK']]);
-    const named = await clever(['activity', '--app', web, '--format', 'json']);
-    assert.deepEqual(JSON.parse(named.out), json, named.err);
-  });
-
-  if (!tls) return;
-
-  test('activity --follow prints deployments as they happen', async () => {
-    const { org, web, shop, folder: cwd } = await world.space();
-    const [first, second] = await deployments(world, org, web);
-    const [third, other] = [deployment(), deployment()];
-    const human = await world.following(version, ['activity', '--follow'], { cwd });
-    const stream = await world.following(version, ['activity', '--follow', '--format', 'json-stream'], { cwd });
-    for (const one of [human, stream]) await until('it listens', () => one.listens());
-
-    const commit = 'c'.repeat(40);
-    const begun = Date.UTC(2026, 0, 2, 10, 0);
-    const data = (app, uuid, state) => ({ id: app, appId: app, uuid, state, action: 'DEPLOY', commit, cause: 'Git' });
-    await world.emit('DEPLOYMENT_ACTION_BEGIN', org, data(web, third, 'WIP'), { date: begun });
-    await world.emit('DEPLOYMENT_ACTION_BEGIN', org, data(shop, other, 'WIP'), { date: begun });
-    await world.emit('ORGANISATION_EDITION', org, undefined, { date: begun });
-    await world.emit('DEPLOYMENT_ACTION_END', org, data(web, third, 'OK'), { date: begun + 60_000 });
-    for (const one of [human, stream]) await until('both came', () => one.printed().length >= 4);
-    assert.deepEqual(human.printed(), [
-      `2025-12-31T00:00:00+00:00  ${first}  FAIL         DEPLOY     aaaaaaaa  console`,
-      `2026-01-01T00:00:00+00:00  ${second}  OK           DEPLOY     bbbbbbbb  Git`,
-      `2026-01-02T10:00:00+00:00  ${third}  IN PROGRESS  DEPLOY     cccccccc  Git`,
-      `2026-01-02T10:01:00+00:00  ${third}  OK           DEPLOY     cccccccc  Git`,
-    ]);
-    const streamed = stream.printed().map(JSON.parse);
-    assert.deepEqual(streamed.slice(2), [
-      { uuid: third, date: begun, state: 'WIP', action: 'DEPLOY', commit, cause: 'Git' },
-      { uuid: third, date: begun + 60_000, state: 'OK', action: 'DEPLOY', commit, cause: 'Git' },
-    ]);
-    for (const one of [human, stream]) {
-      assert.deepEqual(await one.end(), { signal: 'SIGTERM', err: '' }, 'it runs until it is told to stop');
-    }
-  });
-
-  test('whoever is not logged in cannot follow', async () => {
-    const { web } = await world.space();
-    const env = { CLEVER_TOKEN: 'nobody' };
-    assert.deepEqual(await clever(['activity', '--follow', '--app', web], { env }), NOT_LOGGED_IN);
   });
 }
 
