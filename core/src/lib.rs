@@ -20,3 +20,4 @@ pub mod permission;
 pub mod ports;
 pub mod secret;
 pub mod signing;
+mod words;

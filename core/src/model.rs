@@ -10,6 +10,7 @@ use crate::ids::{
     DeliveryId, DestinationId, EventId, HookId, OrganisationId, OwnerId, ResourceId, TokenId, UserId,
 };
 use crate::secret::Secret;
+use crate::words::words;
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
 pub type Millis = i64;
@@ -366,25 +367,7 @@ pub struct SigningSecrets {
 
 // --------------------------------------------------------------------------------------------------- deliveries
 
-macro_rules! reasons {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum $name { $($(#[$vdoc])* $variant),+ }
-
-        impl $name {
-            /// Every reason.
-            pub const ALL: &[Self] = &[$(Self::$variant),+];
-
-            /// The name on the wire.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text),+ }
-            }
-        }
-    };
-}
-
-reasons! {
+words! {
     /// Why a delivery will not be tried again by itself.
     Dead {
         /// The receiver said it never will.
@@ -398,7 +381,7 @@ reasons! {
     }
 }
 
-reasons! {
+words! {
     /// Why a delivery waits without a due time.
     Held {
         /// The owner paused the hook.
@@ -412,7 +395,7 @@ reasons! {
     }
 }
 
-reasons! {
+words! {
     /// Why a delivery will never be made.
     Cancelled {
         /// The hook was deleted.

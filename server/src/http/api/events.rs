@@ -181,3 +181,41 @@ fn is_public(site: &super::super::Site, event: &Event) -> bool {
 fn posted_id(after: &str) -> Answer<EventId> {
     after.parse().map_err(|error| Problem::invalid("after", format!("{error}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const GOOD: &str = r#"{"event":"GIT_PUSH","ownerId":"orga_22222222-2222-4222-8222-222222222222"}"#;
+
+    proptest! {
+        #[test]
+        fn a_bad_line_fails_by_its_number_and_no_other(sorts in prop::collection::vec(0..4_u8, 0..20), ends in prop::bool::ANY) {
+            let line = |sort: &u8| match sort {
+                0 => GOOD,
+                1 => " \r",
+                2 => "",
+                _ => "nonsense",
+            };
+            let text = sorts.iter().map(line).collect::<Vec<_>>().join("\n") + if ends { "\n" } else { "" };
+            let read = lines(&text);
+            let expected: Vec<_> = (1..).zip(&sorts).filter(|(_, sort)| matches!(sort, 0 | 3)).collect();
+            prop_assert_eq!(read.len(), expected.len());
+            for (read, (number, sort)) in read.iter().zip(expected) {
+                match read {
+                    Ok(_) => prop_assert_eq!(*sort, 0),
+                    Err(problem) => {
+                        prop_assert_eq!(*sort, 3);
+                        prop_assert!(problem.detail.starts_with(&format!("line {number}: ")), "{}", problem.detail);
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text: String) {
+            let _ = lines(&text);
+        }
+    }
+}
