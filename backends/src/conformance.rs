@@ -20,8 +20,8 @@ use sonnette_core::ids::{
     DeliveryId, DestinationId, EventId, HookId, OrganisationId, OwnerId, ResourceId, UserId,
 };
 use sonnette_core::model::{
-    Attempt, Delivery, Destination, Draft, Fact, Hook, HookState, HookView, Ingested, Millis, Role, State,
-    Target, Way,
+    Attempt, Delivery, Destination, Draft, Fact, Fields, Hook, HookState, HookView, Ingested, Millis, Role,
+    State, Target, Way,
 };
 use sonnette_core::ports::{Changed, DeliveryFilter, Page, Recorded, Store, Turn, Verdict, Work};
 use sonnette_core::secret::Secret;
@@ -276,7 +276,12 @@ impl World {
     fn destination(&mut self) -> Destination {
         let id = self.id();
         let url = format!("https://chat.example.org/services/hidden-path-{id}");
-        Destination { id: DestinationId(id), format: "raw".to_owned(), url: Secret::new(url) }
+        Destination {
+            id: DestinationId(id),
+            format: "raw".to_owned(),
+            url: Secret::new(url),
+            fields: Fields::from([("room".to_owned(), Secret::new(format!("hidden-field-{id}")))]),
+        }
     }
 
     fn webhook(&mut self, destinations: usize) -> Hook {

@@ -1,8 +1,9 @@
 //! What becomes of a webhook's destinations when it is edited: an equal `{format, url}` keeps its destination, a changed
 //! entry at the same position keeps it too, so that what waits follows the corrected URL; the rest are new or gone.
 
+use crate::formats::HIDDEN;
 use crate::ids::DestinationId;
-use crate::model::Destination;
+use crate::model::{Destination, Fields};
 use crate::secret::Secret;
 
 /// One entry as wanted.
@@ -14,6 +15,9 @@ pub struct Wanted {
     pub format: String,
     /// Where to; `None` keeps the URL of the destination named.
     pub url: Option<Secret>,
+    /// What the format needs besides. `None` keeps what the destination has, if its format stays the same, and so does
+    /// [`HIDDEN`] in the place of one value.
+    pub fields: Option<Fields>,
 }
 
 /// An entry that names a destination the hook does not have.
@@ -59,7 +63,25 @@ pub fn edited(
     let destinations = wanted.into_iter().zip(kept).enumerate().map(|(at, (entry, place))| {
         let before = place.map(|place| &old[place]);
         let url = entry.url.or_else(|| before.map(|one| one.url.clone())).ok_or(NoSuchDestination { at })?;
-        Ok(Destination { id: before.map_or_else(&mut fresh, |one| one.id), format: entry.format, url })
+        let had =
+            before.filter(|one| one.format == entry.format).map(|one| one.fields.clone()).unwrap_or_default();
+        let fields = match entry.fields {
+            None => had,
+            Some(mut fields) => {
+                for (name, value) in fields.iter_mut().filter(|(_, value)| value.expose() == HIDDEN) {
+                    if let Some(kept) = had.get(name) {
+                        value.clone_from(kept);
+                    }
+                }
+                fields
+            }
+        };
+        Ok(Destination {
+            id: before.map_or_else(&mut fresh, |one| one.id),
+            format: entry.format,
+            url,
+            fields,
+        })
     });
     destinations.collect()
 }
@@ -75,12 +97,13 @@ mod tests {
             id: DestinationId(at as i64 + 1),
             format: "raw".into(),
             url: Secret::new(*url),
+            fields: Fields::new(),
         };
         urls.iter().enumerate().map(one).collect()
     }
 
     fn want(url: &str) -> Wanted {
-        Wanted { id: None, format: "raw".into(), url: Some(Secret::new(url)) }
+        Wanted { id: None, format: "raw".into(), url: Some(Secret::new(url)), fields: None }
     }
 
     fn ids(old: &[Destination], wanted: Vec<Wanted>) -> Vec<i64> {
@@ -104,7 +127,8 @@ mod tests {
     #[test]
     fn a_named_destination_is_kept_with_its_url_and_no_other_can_be_named() {
         let old = old(&["a", "b"]);
-        let named = |id| Wanted { id: Some(DestinationId(id)), format: "slack".into(), url: None };
+        let named =
+            |id| Wanted { id: Some(DestinationId(id)), format: "slack".into(), url: None, fields: None };
         let edited_ = edited(&old, vec![named(2)], || DestinationId(9)).unwrap();
         assert_eq!((edited_[0].id.0, edited_[0].format.as_str(), edited_[0].url.expose()), (2, "slack", "b"));
         assert_eq!(edited(&old, vec![named(3)], || DestinationId(9)), Err(NoSuchDestination { at: 0 }));
@@ -112,6 +136,24 @@ mod tests {
             edited(&old, vec![named(2), named(2)], || DestinationId(9)),
             Err(NoSuchDestination { at: 1 })
         );
+    }
+
+    #[test]
+    fn a_field_that_was_shown_hidden_and_comes_back_is_kept() {
+        let field = |value: &str| Fields::from([("token".to_owned(), Secret::new(value))]);
+        let mut old = old(&["https://a.example"]);
+        old[0].fields = field("s3cret");
+        for (format, given, kept) in [
+            ("raw", None, field("s3cret")),
+            ("raw", Some(field(HIDDEN)), field("s3cret")),
+            ("raw", Some(field("new")), field("new")),
+            ("raw", Some(Fields::new()), Fields::new()),
+            ("slack", None, Fields::new()),
+            ("slack", Some(field(HIDDEN)), field(HIDDEN)),
+        ] {
+            let wanted = Wanted { id: Some(old[0].id), format: format.into(), url: None, fields: given };
+            assert_eq!(edited(&old, vec![wanted], || DestinationId(9)).unwrap()[0].fields, kept);
+        }
     }
 
     proptest! {

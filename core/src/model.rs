@@ -2,7 +2,7 @@
 //!
 //! Values only. How they look on the wire is the server's `contract`, how they are kept is the store's business.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
@@ -261,7 +261,12 @@ pub struct Destination {
     pub format: String,
     /// Where; for many services the URL is the credential.
     pub url: Secret,
+    /// What the format needs besides, by the name of the field (see [`crate::formats::Field`]).
+    pub fields: Fields,
 }
+
+/// What a destination needs besides its URL: a room, a topic, a token. All of it is kept like a secret.
+pub type Fields = BTreeMap<String, Secret>;
 
 /// How a hook tells.
 #[derive(Debug, Clone, PartialEq, Eq)]

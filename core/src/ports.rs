@@ -431,6 +431,8 @@ pub trait Luck: Send + Sync + 'static {
 /// A request to be sent, as a format renders it.
 #[derive(Debug, Clone)]
 pub struct Outgoing {
+    /// `POST`, but where the service wants another.
+    pub method: http::Method,
     /// Where to; may be a credential.
     pub url: Secret,
     /// Headers besides `host`, `content-length` and `user-agent`.

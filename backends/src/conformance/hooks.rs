@@ -309,7 +309,7 @@ pub async fn no_secret_is_readable_at_rest(mut world: World) {
             world.reopen();
         }
         assert!(readable(&world, "publichalf"), "this does look at the bytes");
-        for secret in ["hidden-secret", "hidden-path", "hidden-half"] {
+        for secret in ["hidden-secret", "hidden-path", "hidden-field", "hidden-half"] {
             assert!(!readable(&world, secret), "{secret} is readable");
         }
     }

@@ -7,7 +7,7 @@ use sonnette_core::catalogue::Catalogue;
 use sonnette_core::ids::{DestinationId, HookId, OwnerId, ResourceId};
 use sonnette_core::matching::Rule;
 use sonnette_core::model::{
-    Attempt, Destination, FailedAttempt, Hook, HookState, HookView, Millis, SigningSecrets, Way,
+    Attempt, Destination, FailedAttempt, Fields, Hook, HookState, HookView, Millis, SigningSecrets, Way,
 };
 use sonnette_core::ports::{Changed, FAILURES, Turn};
 use sonnette_core::secret::Secret;
@@ -141,7 +141,7 @@ pub(super) fn delete(unit: &mut Unit<'_>, id: HookId) -> rusqlite::Result<Change
     // What it owes is cancelled with its destinations.
     unit.db
         .prepare_cached(
-            "UPDATE destinations SET removed = 1, url = NULL, gone = coalesce(gone, ?2) WHERE hook = ?1 AND removed < 2",
+            "UPDATE destinations SET removed = 1, url = NULL, fields = NULL, gone = coalesce(gone, ?2) WHERE hook = ?1 AND removed < 2",
         )?
         .execute([id.0, unit.memory.last.0])?;
     unit.db.prepare_cached("DELETE FROM failures WHERE hook = ?1")?.execute([id.0])?;
@@ -240,7 +240,12 @@ pub(super) fn rules(db: &Connection, catalogue: &Catalogue, owner: OwnerId) -> r
         let hook = hook_of(row, |id| {
             Ok(destination_ids(db, id)?
                 .into_iter()
-                .map(|id| Destination { id, format: String::new(), url: Secret::new("") })
+                .map(|id| Destination {
+                    id,
+                    format: String::new(),
+                    url: Secret::new(""),
+                    fields: Fields::new(),
+                })
                 .collect())
         })?;
         rules.push(Rule::of(&hook, |names| catalogue.open(names)));
@@ -330,7 +335,7 @@ fn hook_of(
 
 fn destinations(db: &Connection, shared: &Shared, hook: HookId) -> rusqlite::Result<Vec<Destination>> {
     let mut statement = db.prepare_cached(
-        "SELECT id, format, url FROM destinations WHERE hook = ?1 AND removed = 0 ORDER BY position",
+        "SELECT id, format, url, fields FROM destinations WHERE hook = ?1 AND removed = 0 ORDER BY position",
     )?;
     statement
         .query_map([hook.0], |row| {
@@ -339,7 +344,15 @@ fn destinations(db: &Connection, shared: &Shared, hook: HookId) -> rusqlite::Res
                 Some(sealed) => shared.sealer.open(&place_of_url(id), &sealed).map_err(bad)?,
                 None => Secret::new(""),
             };
-            Ok(Destination { id, format: row.get(1)?, url })
+            let fields = match row.get::<_, Option<Vec<u8>>>(3)? {
+                Some(sealed) => {
+                    let text = shared.sealer.open(&place_of_fields(id), &sealed).map_err(bad)?;
+                    let plain: BTreeMap<String, Box<str>> = from_json(text.expose())?;
+                    plain.into_iter().map(|(name, value)| (name, Secret::new(value))).collect()
+                }
+                None => Fields::new(),
+            };
+            Ok(Destination { id, format: row.get(1)?, url, fields })
         })?
         .collect()
 }
@@ -353,18 +366,23 @@ pub(super) fn destination_ids(db: &Connection, hook: HookId) -> rusqlite::Result
 fn write_destinations(unit: &mut Unit<'_>, hook: &Hook) -> rusqlite::Result<()> {
     let db = unit.db;
     let mut write = db.prepare_cached(
-        "INSERT INTO destinations (id, hook, position, format, url) VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT (id) DO UPDATE SET position = excluded.position, format = excluded.format, url = excluded.url, removed = 0,
-           gone = NULL WHERE hook = excluded.hook",
+        "INSERT INTO destinations (id, hook, position, format, url, fields) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (id) DO UPDATE SET position = excluded.position, format = excluded.format, url = excluded.url,
+           fields = excluded.fields, removed = 0, gone = NULL WHERE hook = excluded.hook",
     )?;
     match &hook.way {
         Way::Email { destination, .. } => {
-            write.execute(params![destination.0, hook.id.0, 0, "email", None::<Vec<u8>>])?;
+            write.execute(params![destination.0, hook.id.0, 0, "email", None::<Vec<u8>>, None::<Vec<u8>>])?;
         }
         Way::Webhook { destinations } => {
             for (position, one) in (0_i64..).zip(destinations) {
                 let sealed = seal(unit.shared, &place_of_url(one.id), &one.url);
-                write.execute(params![one.id.0, hook.id.0, position, one.format, sealed])?;
+                let fields = (!one.fields.is_empty()).then(|| {
+                    let plain: BTreeMap<&str, &str> =
+                        one.fields.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
+                    seal(unit.shared, &place_of_fields(one.id), &Secret::new(to_json(&plain)))
+                });
+                write.execute(params![one.id.0, hook.id.0, position, one.format, sealed, fields])?;
             }
         }
     }
@@ -394,4 +412,8 @@ fn place_of_secret(hook: HookId) -> String {
 
 fn place_of_url(destination: DestinationId) -> String {
     format!("destination/{}/url", destination.0)
+}
+
+fn place_of_fields(destination: DestinationId) -> String {
+    format!("destination/{}/fields", destination.0)
 }

@@ -186,7 +186,7 @@ fn settle_destination(unit: &mut Unit<'_>) -> rusqlite::Result<i64> {
         return Ok(moved);
     }
     unit.db
-        .prepare_cached("UPDATE destinations SET removed = 2, url = NULL WHERE id = ?1")?
+        .prepare_cached("UPDATE destinations SET removed = 2, url = NULL, fields = NULL WHERE id = ?1")?
         .execute([destination.0])?;
     // They hold its URL.
     unit.db

@@ -51,8 +51,12 @@ use writer::{Writer, failure};
 const OLDEST_SQLITE: i32 = 3_051_003;
 /// Readers at work at once.
 const READERS: usize = 4;
-const SCHEMA: &[&str] =
-    &[include_str!("schema.sql"), include_str!("failures.sql"), include_str!("joined.sql")];
+const SCHEMA: &[&str] = &[
+    include_str!("schema.sql"),
+    include_str!("failures.sql"),
+    include_str!("joined.sql"),
+    include_str!("fields.sql"),
+];
 
 /// What an installation may set.
 #[derive(Debug, Clone, Copy)]

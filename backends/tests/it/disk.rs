@@ -6,7 +6,7 @@ use std::process::Command;
 use sonnette_backends::sqlite::OpenError;
 use sonnette_core::frame;
 use sonnette_core::ids::{DestinationId, EventId, HookId, OwnerId};
-use sonnette_core::model::{Destination, Draft, Fact, Hook, HookState, Ingested, Millis, Way};
+use sonnette_core::model::{Destination, Draft, Fact, Fields, Hook, HookState, Ingested, Millis, Way};
 use sonnette_core::ports::{Changed, Store, StoreError};
 use sonnette_core::secret::Secret;
 
@@ -59,7 +59,8 @@ async fn a_hook_whose_secret_does_not_open_does_not_keep_the_others_from_being_t
     organisation(&*store).await;
     for n in 1..=2 {
         let url = Secret::new("https://a.example");
-        let destinations = vec![Destination { id: DestinationId(n), format: "raw".into(), url }];
+        let destinations =
+            vec![Destination { id: DestinationId(n), format: "raw".into(), url, fields: Fields::new() }];
         let hook = Hook {
             id: HookId(n),
             owner: owner(),

@@ -15,7 +15,7 @@ use sonnette_backends::conformance::Dice;
 use sonnette_core::frame;
 use sonnette_core::ids::{DeliveryId, DestinationId, EventId, HookId, OwnerId};
 use sonnette_core::model::{
-    Attempt, Destination, Draft, Fact, Hook, HookState, Ingested, Millis, SECOND, State, Way,
+    Attempt, Destination, Draft, Fact, Fields, Hook, HookState, Ingested, Millis, SECOND, State, Way,
 };
 use sonnette_core::ports::{Changed, DeliveryFilter, Page, Store, Verdict};
 use sonnette_core::secret::Secret;
@@ -105,8 +105,12 @@ async fn child(dir: &Path) {
     let born = Fact::Organisation { id, name: None, founder: None, hooks: Vec::new() };
     assert_eq!(store.learn(vec![born], NOW).await.unwrap(), Ok(()));
     for n in 1..=2 {
-        let destination =
-            Destination { id: DestinationId(n), format: "raw".into(), url: Secret::new("https://a.example") };
+        let destination = Destination {
+            id: DestinationId(n),
+            format: "raw".into(),
+            url: Secret::new("https://a.example"),
+            fields: Fields::new(),
+        };
         let hook = Hook {
             id: HookId(n),
             owner: owner(),

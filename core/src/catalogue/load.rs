@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use toml::Spanned;
 
 use super::{Catalogue, Concern, DefaultHook, Family, Kind, Learns, Template};
-use crate::message::{self, LinkTemplates, Severity};
+use crate::message::{self, Incident, LinkTemplates, Severity};
 use crate::model::Role;
 use crate::ports::Names;
 use crate::{facts, json};
@@ -49,6 +49,7 @@ struct WrittenKind {
     concerns: Spanned<String>,
     learns: Option<Spanned<String>>,
     tells: Option<Spanned<String>>,
+    incident: Option<Spanned<String>>,
     #[serde(default)]
     locked: bool,
     #[serde(default)]
@@ -142,6 +143,11 @@ impl Catalogue {
             None => false,
             Some(tells) => word(tells, |text| (text == "admins").then_some(true), &["admins"])?,
         };
+        let incident = written
+            .incident
+            .as_ref()
+            .map(|incident| word(incident, Incident::parse, &names(Incident::ALL, Incident::as_str)))
+            .transpose()?;
         let sample = object(&written.sample)?;
         let template = |text: &Spanned<String>| template(text, concerns, &sample);
         let title = template(&written.title)?;
@@ -158,6 +164,7 @@ impl Catalogue {
             concerns,
             learns,
             tells_admins,
+            incident,
             locked: written.locked,
             private: written.private,
             title,

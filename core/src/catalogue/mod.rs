@@ -16,7 +16,7 @@ pub use template::{LONGEST_FIELD, Template, TemplateError, Values};
 use crate::frame;
 use crate::ids::{EventId, OrganisationId, OwnerId, ResourceId, UserId};
 use crate::matching::KindSet;
-use crate::message::Severity;
+use crate::message::{Incident, Severity};
 use crate::model::{Event, Millis, Role};
 use crate::words::words;
 
@@ -77,6 +77,8 @@ pub struct Kind {
     pub learns: Option<Learns>,
     /// Owed to the owner's admins without any hook.
     pub tells_admins: bool,
+    /// Whether trouble that lasts begins with it, or ends.
+    pub incident: Option<Incident>,
     /// Its letters cannot be unsubscribed from.
     pub locked: bool,
     /// Never matched, listed or streamed.

@@ -15,17 +15,17 @@ mod shown;
 mod slack;
 
 use bytes::Bytes;
-use http::HeaderValue;
 use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method};
 use jiff::Timestamp;
 use serde_json::Value;
 use url::Url;
 
 pub use self::reply::retry_after;
-pub use self::shown::{is_masked, mask, shown};
+pub use self::shown::{HIDDEN, is_masked, mask, shown};
 use crate::ids::DeliveryId;
 use crate::message::{Detail, Message, Text};
-use crate::model::{Event, Millis};
+use crate::model::{Event, Fields, Millis};
 use crate::ports::{Outgoing, Reply};
 use crate::secret::Secret;
 
@@ -45,10 +45,94 @@ pub struct Format {
     pub classify: fn(&Reply, now: Millis) -> Outcome,
     /// Whether a URL is this service's own.
     pub recognises: fn(&Url) -> bool,
+    /// Whether it can be posted to in this format: the rule it breaks, in words that never repeat it. Asked when a hook is
+    /// saved, after the rules for every URL.
+    pub check: fn(&Url) -> Result<(), &'static str>,
+    /// What it takes besides the URL.
+    pub fields: &'static [Field],
     /// Whether the URL is a credential, and is shown masked.
     pub secret_url: bool,
     /// Whether requests carry Standard Webhooks headers.
     pub signed: bool,
+}
+
+/// Something a format takes besides the URL: a room, a topic, a token.
+#[derive(Debug, Clone, Copy)]
+pub struct Field {
+    /// The name on the wire, such as `token`.
+    pub name: &'static str,
+    /// The name for people.
+    pub title: &'static str,
+    /// One line for people: what it looks like, where to find it.
+    pub hint: &'static str,
+    /// Whether it is a credential, and is never shown again.
+    pub secret: bool,
+    /// Whether nothing can be sent without it.
+    pub required: bool,
+    /// The rule it breaks, in words that never repeat it.
+    pub check: fn(&str) -> Result<(), &'static str>,
+}
+
+/// The longest value of a field, in bytes.
+pub const MAX_FIELD: usize = 512;
+
+/// Why a destination's fields do not do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{rule}")]
+pub struct FieldError {
+    /// Which.
+    pub name: String,
+    /// The rule it breaks.
+    pub rule: String,
+}
+
+impl Format {
+    /// Whether these are the fields the format takes, each by its own rule.
+    ///
+    /// # Errors
+    /// The first that is missing, not known, or breaks its rule.
+    pub fn check_fields(&self, fields: &Fields) -> Result<(), FieldError> {
+        let error = |name: &str, rule: String| Err(FieldError { name: name.to_owned(), rule });
+        if let Some(name) = fields.keys().find(|name| self.fields.iter().all(|field| field.name != *name)) {
+            let known: Vec<_> = self.fields.iter().map(|field| field.name).collect();
+            return error(
+                name,
+                match known.as_slice() {
+                    [] => format!("{} takes no fields besides the URL", self.title),
+                    known => format!("{} takes the fields {}", self.title, known.join(", ")),
+                },
+            );
+        }
+        for field in self.fields {
+            let Some(value) = fields.get(field.name).map(Secret::expose) else {
+                if field.required {
+                    return error(
+                        field.name,
+                        format!("{} needs `{}`: {}", self.title, field.name, field.hint),
+                    );
+                }
+                continue;
+            };
+            if value.is_empty() || value.len() > MAX_FIELD || value.chars().any(char::is_control) {
+                return error(field.name, format!("`{}` has 1 to {MAX_FIELD} bytes on one line", field.name));
+            }
+            if value.contains(HIDDEN) {
+                return error(
+                    field.name,
+                    format!("`{}` is masked: give it whole, or leave it out", field.name),
+                );
+            }
+            if let Err(rule) = (field.check)(value) {
+                return error(field.name, rule.to_owned());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// For fields and URLs without a rule of their own.
+fn anything<T: ?Sized>(_: &T) -> Result<(), &'static str> {
+    Ok(())
 }
 
 /// From what a request is made.
@@ -65,6 +149,8 @@ pub enum Render {
 pub struct Rendering<'a> {
     /// Where to.
     pub url: &'a Secret,
+    /// What the format takes besides, checked by [`Format::check_fields`] when it was saved.
+    pub fields: &'a Fields,
     /// What happened.
     pub event: &'a Event,
     /// The delivery, the same on every attempt.
@@ -107,7 +193,7 @@ fn points_at(url: &Url, hosts: &[&str], path: &str) -> bool {
 /// A request with a JSON body.
 fn json(url: &Secret, body: &Value) -> Outgoing {
     let headers = vec![(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"))];
-    Outgoing { url: url.clone(), headers, body: Bytes::from(body.to_string()) }
+    Outgoing { method: Method::POST, url: url.clone(), headers, body: Bytes::from(body.to_string()) }
 }
 
 /// A link fit for any service: absolute http(s), normalised, without a sign that ends one in a chat's markup, and at

@@ -1,11 +1,11 @@
 //! The event itself, byte for byte as every other reader gets it, signed.
 
 use bytes::Bytes;
-use http::HeaderValue;
 use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method};
 
 use super::reply::again;
-use super::{Format, Outcome, Render, Rendering};
+use super::{Format, Outcome, Render, Rendering, anything};
 use crate::model::Millis;
 use crate::ports::{Outgoing, Reply};
 
@@ -16,13 +16,15 @@ pub(super) const FORMAT: Format = Format {
     render: Render::Frame(render),
     classify,
     recognises: |_| false,
+    check: anything,
+    fields: &[],
     secret_url: false,
     signed: true,
 };
 
 fn render(it: &Rendering<'_>) -> Outgoing {
     let headers = vec![(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-    Outgoing { url: it.url.clone(), headers, body: Bytes::clone(&it.event.frame) }
+    Outgoing { method: Method::POST, url: it.url.clone(), headers, body: Bytes::clone(&it.event.frame) }
 }
 
 /// A receiver is somebody's application: while it is deployed again it answers 404, 502, or a redirect to a page that

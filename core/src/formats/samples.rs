@@ -8,7 +8,7 @@ use super::{Format, Render, Rendering};
 use crate::frame;
 use crate::ids::{DeliveryId, EventId};
 use crate::message::{Detail, Link, Message, Severity, Text};
-use crate::model::Event;
+use crate::model::{Event, Fields};
 use crate::ports::{Outgoing, Reply};
 use crate::secret::Secret;
 
@@ -52,6 +52,8 @@ pub(crate) fn named() -> Vec<(&'static str, Message)> {
                 actor: Some(Text::theirs("Alice Liddell")),
                 at: 1_767_348_000_000,
                 thread: APP.into(),
+                story: "44444444-4444-4444-8444-444444444444".into(),
+                incident: None,
             },
         ),
         (
@@ -66,6 +68,8 @@ pub(crate) fn named() -> Vec<(&'static str, Message)> {
                 actor: None,
                 at: 0,
                 thread: OWNER.into(),
+                story: "44444444-4444-4444-8444-444444444444".into(),
+                incident: None,
             },
         ),
         (
@@ -87,6 +91,8 @@ pub(crate) fn named() -> Vec<(&'static str, Message)> {
                 actor: Some(Text::theirs("👩‍👩‍👧 <@U0000>")),
                 at: 1_767_348_000_999,
                 thread: APP.into(),
+                story: "44444444-4444-4444-8444-444444444444".into(),
+                incident: None,
             },
         ),
     ]
@@ -171,6 +177,8 @@ pub(crate) fn any_message() -> impl Strategy<Value = Message> {
             actor,
             at,
             thread: APP.into(),
+            story: "44444444-4444-4444-8444-444444444444".into(),
+            incident: None,
         },
     )
 }
@@ -187,7 +195,9 @@ pub(crate) fn event(message: &Message) -> Event {
 /// The request a format makes of a message.
 pub(crate) fn request(format: &Format, url: &Secret, message: &Message) -> Outgoing {
     let event = event(message);
-    let rendering = Rendering { url, event: &event, delivery: DeliveryId { event: event.id, n: 0 } };
+    let fields = Fields::new();
+    let rendering =
+        Rendering { url, fields: &fields, event: &event, delivery: DeliveryId { event: event.id, n: 0 } };
     match format.render {
         Render::Frame(render) => render(&rendering),
         Render::Message(render) => render(&rendering, message),

@@ -5,8 +5,8 @@ use url::{Position, Url};
 use super::{find, recognise};
 use crate::secret::Secret;
 
-/// Stands where something is hidden. No URL holds it, so what was shown and comes back is recognised.
-const HIDDEN: &str = "…";
+/// Stands where something is hidden. No URL or field holds it, so what was shown and comes back is recognised.
+pub const HIDDEN: &str = "…";
 
 /// What may stand in a path before the credential and says which shape of the service is meant.
 const WORDS: &[&str] = &["services", "v1", "messages", "team_inbox", "chat", "e"];

@@ -12,7 +12,7 @@ use super::cut::{Unit, cut, written};
 use super::escape::{mrkdwn, unlinked, unmentioned};
 use super::page::{Markup, page};
 use super::reply::{again, by_status};
-use super::{Format, Outcome, Render, Rendering, actor, details, points_at, utc, web_link};
+use super::{Format, Outcome, Render, Rendering, actor, anything, details, points_at, utc, web_link};
 use crate::message::{Detail, Message, Severity, Text};
 use crate::model::Millis;
 use crate::ports::{Outgoing, Reply};
@@ -24,6 +24,8 @@ pub(super) const FORMAT: Format = Format {
     render: Render::Message(render),
     classify,
     recognises,
+    check: anything,
+    fields: &[],
     secret_url: true,
     signed: false,
 };

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::links::{LinkTemplates, Places};
-use super::{Detail, Link, Message, Severity, Text};
+use super::{Detail, Incident, Link, Message, Severity, Text};
 use crate::catalogue::{Catalogue, Concern, Kind, LONGEST_FIELD, Values};
 use crate::formats::cut::{Unit, cut};
 use crate::ids::{OwnerId, ResourceShape, UserId};
@@ -37,7 +37,7 @@ pub fn of(catalogue: &Catalogue, event: &Event, names: &Names, links: &LinkTempl
             let mut title = Text::ours(event.kind.as_str());
             title.push(Text::ours(": "));
             title.push(Text::theirs(said.resource.as_deref().unwrap_or(&said.owner)));
-            said.message(event, Severity::Info, title, Text::default(), Vec::new(), links)
+            said.message(event, (Severity::Info, None), title, Text::default(), Vec::new(), links)
         }
     }
 }
@@ -52,7 +52,7 @@ pub fn of_kind(kind: &Kind, event: &Event, names: &Names, links: &LinkTemplates)
     });
     let (title, summary, details) =
         (kind.title.render(&values), kind.summary.render(&values), details.collect());
-    said.message(event, kind.severity, title, summary, details, links)
+    said.message(event, (kind.severity, kind.incident), title, summary, details, links)
 }
 
 /// What the event and the directory say, names with their fallbacks.
@@ -104,13 +104,16 @@ impl Said {
     fn message(
         self,
         event: &Event,
-        severity: Severity,
+        (severity, incident): (Severity, Option<Incident>),
         title: Text,
         summary: Text,
         details: Vec<Detail>,
         templates: &LinkTemplates,
     ) -> Message {
+        let story = self.data.get("uuid").and_then(Value::as_str).filter(|uuid| !uuid.is_empty());
         Message {
+            story: story.map_or_else(|| event.id.to_string(), str::to_owned),
+            incident,
             kind: event.kind.clone(),
             severity,
             title,

@@ -11,6 +11,7 @@ pub use build::{author, of, of_kind};
 pub use links::{LinkError, LinkTemplate, LinkTemplates};
 
 use crate::model::Millis;
+use crate::words::words;
 
 /// How much it matters, which formats show as a colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -155,6 +156,20 @@ pub struct Message {
     pub at: Millis,
     /// Messages with the same key belong together: the resource's id, or the owner's.
     pub thread: String,
+    /// Messages with the same key tell of one thing that goes on, such as the beginning and the end of a deployment.
+    pub story: String,
+    /// Whether it begins trouble that lasts, or ends what began before in the same thread.
+    pub incident: Option<Incident>,
+}
+
+words! {
+    /// Trouble that lasts begins or ends.
+    Incident {
+        /// It begins.
+        Opens = "opens",
+        /// It ends, if it had begun.
+        Closes = "closes",
+    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! Hooks on the wire: as they are given, and as they are shown.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use sonnette_core::catalogue::Catalogue;
 use sonnette_core::formats;
 use sonnette_core::ids::{DestinationId, ResourceId};
 use sonnette_core::message::one_line;
-use sonnette_core::model::{HookView, Role, Target, Way};
+use sonnette_core::model::{Destination, HookView, Role, Target, Way};
 use sonnette_core::secret::Secret;
 use sonnette_core::{address, destinations::Wanted};
 
@@ -51,6 +53,8 @@ pub struct GivenUrl {
     pub format: Option<String>,
     /// Where to; may be left out for a destination that is kept.
     pub url: Option<String>,
+    /// What the format needs besides; may be left out for a destination that is kept.
+    pub fields: Option<BTreeMap<String, String>>,
 }
 
 /// To whom an e-mail hook writes.
@@ -207,7 +211,10 @@ fn one_wanted(given: GivenUrl, guard: &Guard) -> Result<Wanted, Problem> {
             Some(Secret::new(url))
         }
     };
-    Ok(Wanted { id, format, url })
+    let fields = given
+        .fields
+        .map(|fields| fields.into_iter().map(|(name, value)| (name, Secret::new(value))).collect());
+    Ok(Wanted { id, format, url, fields })
 }
 
 fn meant_targets(targets: Vec<GivenTarget>) -> Result<Vec<Target>, Problem> {
@@ -273,6 +280,19 @@ struct ShownUrl {
     id: String,
     format: String,
     url: String,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    fields: BTreeMap<String, String>,
+}
+
+/// The fields of a destination for people: a credential is shown as there, never as what it is.
+fn shown_fields(destination: &Destination) -> BTreeMap<String, String> {
+    let open = |name: &str| {
+        formats::find(&destination.format)
+            .and_then(|format| format.fields.iter().find(|field| field.name == name))
+            .is_some_and(|field| !field.secret)
+    };
+    let shown = |value: &Secret, open: bool| if open { value.expose() } else { formats::HIDDEN }.to_owned();
+    destination.fields.iter().map(|(name, value)| (name.clone(), shown(value, open(name)))).collect()
 }
 
 /// Shows a hook; `secret` once, when it is made.
@@ -282,6 +302,7 @@ pub fn shown(view: HookView, secret: Option<&Secret>) -> Shown {
         Way::Webhook { destinations } => {
             let urls = destinations.into_iter().map(|one| ShownUrl {
                 id: one.id.to_string(),
+                fields: shown_fields(&one),
                 url: formats::shown(&one.format, &one.url),
                 format: one.format,
             });

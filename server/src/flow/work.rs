@@ -158,7 +158,12 @@ async fn render(
     destination: &Destination,
     format: &formats::Format,
 ) -> Result<Outgoing, StoreError> {
-    let rendering = Rendering { url: &destination.url, event: &work.event, delivery: work.ticket.delivery };
+    let rendering = Rendering {
+        url: &destination.url,
+        fields: &destination.fields,
+        event: &work.event,
+        delivery: work.ticket.delivery,
+    };
     Ok(match format.render {
         Render::Frame(render) => render(&rendering),
         Render::Message(render) => render(&rendering, &say(parts, work).await?.0),

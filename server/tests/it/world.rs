@@ -18,7 +18,7 @@ use sonnette_core::ids::{DestinationId, EventId, HookId, OrganisationId, OwnerId
 use sonnette_core::mail::House;
 use sonnette_core::message::LinkTemplates;
 use sonnette_core::model::{
-    Attempt, DAY, Delivery, Destination, Fact, Hook, HookState, Millis, Role, State, Target, Way,
+    Attempt, DAY, Delivery, Destination, Fact, Fields, Hook, HookState, Millis, Role, State, Target, Way,
 };
 use sonnette_core::ports::{Changed, Clock, DeliveryFilter, Luck, Page, Store};
 use sonnette_core::secret::{Sealer, Secret};
@@ -210,6 +210,7 @@ impl World {
                 id: DestinationId(self.parts.luck.id()),
                 format: (*format).to_owned(),
                 url: Secret::new(*url),
+                fields: Fields::new(),
             })
             .collect();
         self.hook(kind, Way::Webhook { destinations }, schedule).await

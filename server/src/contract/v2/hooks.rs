@@ -65,7 +65,9 @@ impl GivenWebhook {
     pub fn meant(self, judge: Judge<'_>) -> Result<Meant, Problem> {
         let name = judge.name(self.name, "Webhook")?;
         let urls = self.urls.unwrap_or_default().into_iter();
-        let urls = urls.map(|place| GivenUrl { id: None, format: place.format, url: place.url }).collect();
+        let urls = urls
+            .map(|place| GivenUrl { id: None, format: place.format, url: place.url, fields: None })
+            .collect();
         let way = MeantWay::Webhook(ours::wanted(urls, judge.guard)?);
         judge.meant(name, way, self.events, self.scope)
     }

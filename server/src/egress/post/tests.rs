@@ -1,7 +1,7 @@
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use http::Response;
+use http::{Method, Response};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use hyper::service::service_fn;
@@ -65,6 +65,7 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 fn outgoing(url: &str) -> Outgoing {
     Outgoing {
+        method: Method::POST,
         url: Secret::new(url),
         headers: vec![(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"))],
         body: Bytes::from_static(b"{}"),

@@ -49,7 +49,16 @@ pub(super) async fn catalogue(State(site): At, _asker: Asker) -> Json<Value> {
 /// `GET /formats`
 pub(super) async fn formats(_asker: Asker) -> Json<Value> {
     let list = FORMATS.iter().map(|format| {
-        json!({"name": format.name, "title": format.title, "signed": format.signed, "secretUrl": format.secret_url})
+        let fields = format.fields.iter().map(|field| {
+            json!({
+                "name": field.name, "title": field.title, "hint": field.hint,
+                "secret": field.secret, "required": field.required,
+            })
+        });
+        json!({
+            "name": format.name, "title": format.title, "signed": format.signed, "secretUrl": format.secret_url,
+            "fields": fields.collect::<Vec<_>>(),
+        })
     });
     Json(json!({"items": list.collect::<Vec<_>>()}))
 }

@@ -6,12 +6,14 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde_json::json;
-use sonnette_core::destinations;
 use sonnette_core::ids::{DestinationId, HookId, OwnerId};
 use sonnette_core::model::{Destination, HOUR, Hook, HookState, HookView, Target, Way};
 use sonnette_core::permission::Action;
 use sonnette_core::ports::{Changed, Turn};
 use sonnette_core::signing;
+use sonnette_core::{destinations, formats};
+
+use url::Url;
 
 use super::super::access::Asker;
 use super::super::asked::Place;
@@ -183,6 +185,9 @@ impl Site {
                         "the hook has no such destination, or it is named twice",
                     )
                 })?;
+                for (at, one) in destinations.iter().enumerate() {
+                    fits(one).map_err(|problem| problem.within(&format!("urls[{at}]")))?;
+                }
                 Way::Webhook { destinations }
             }
             (MeantWay::Email(targets), before) => {
@@ -235,4 +240,16 @@ fn done(changed: Changed) -> Answer<()> {
             Err(Problem::new(Id::TooManyHooks, "the owner has as many hooks as it may; delete one first"))
         }
     }
+}
+
+/// Whether URL and fields are what the format takes. Asked of the whole destination: a kept part may not fit a new one.
+fn fits(destination: &Destination) -> Answer<()> {
+    let Some(format) = formats::find(&destination.format) else { return Ok(()) };
+    // What was saved is a URL.
+    if let Ok(url) = Url::parse(destination.url.expose()) {
+        (format.check)(&url).map_err(|rule| Problem::invalid("url", rule))?;
+    }
+    format
+        .check_fields(&destination.fields)
+        .map_err(|error| Problem::invalid(format!("fields.{}", error.name), error.rule))
 }
