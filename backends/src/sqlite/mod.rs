@@ -56,6 +56,7 @@ const SCHEMA: &[&str] = &[
     include_str!("failures.sql"),
     include_str!("joined.sql"),
     include_str!("fields.sql"),
+    include_str!("rules.sql"),
 ];
 
 /// What an installation may set.

@@ -149,9 +149,12 @@ impl Unit<'_> {
         if self.memory.keys.is_due() {
             self.memory.keys.merge(self.db)?;
         }
-        let mut add = self.db.prepare_cached(
-            "INSERT INTO tallies (hook, held, dead) SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM hooks WHERE id = ?1)
-             ON CONFLICT (hook) DO UPDATE SET held = held + excluded.held, dead = dead + excluded.dead",
+        let mut add = self
+            .db
+            .prepare_cached("UPDATE tallies SET held = held + ?2, dead = dead + ?3 WHERE hook = ?1")?;
+        // Not in one statement: with very many hooks, to ask for the hook each time reads a page of it each time.
+        let mut begin = self.db.prepare_cached(
+            "INSERT INTO tallies (hook, held, dead) SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM hooks WHERE id = ?1)",
         )?;
         let mut tallies: HashMap<i64, (i64, i64)> = HashMap::new();
         for (hook, held, dead) in self.tallies.drain(..) {
@@ -160,7 +163,9 @@ impl Unit<'_> {
             tally.1 += dead;
         }
         for (hook, (held, dead)) in tallies.into_iter().filter(|(_, tally)| *tally != (0, 0)) {
-            add.execute((hook, held, dead))?;
+            if add.execute((hook, held, dead))? == 0 {
+                begin.execute((hook, held, dead))?;
+            }
         }
         Ok(())
     }
