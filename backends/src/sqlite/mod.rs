@@ -27,6 +27,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use sonnette_core::catalogue::Catalogue;
 use sonnette_core::ids::{
@@ -219,6 +220,9 @@ fn connect(path: &Path, cache_bytes: usize, writes: bool) -> rusqlite::Result<Co
         };
     let db = Connection::open_with_flags(path, flags)?;
     db.set_prepared_statement_cache_capacity(128);
+    // A plan stays as it was made. Without it SQLite plans a statement anew for each value bound to it, should a partial index
+    // compare with a constant.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     if writes {
         db.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;")?;
     }
