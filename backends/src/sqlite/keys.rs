@@ -10,19 +10,25 @@ use rusqlite::{Connection, OptionalExtension, params};
 use sonnette_core::ids::EventId;
 use sonnette_core::model::IdempotencyKey;
 
-/// Keys in one generation: 2.5 MiB of memory each, two at most.
-const GENERATION: usize = 100_000;
+/// Keys in one generation: what a map of 2^18 places takes, 6.5 MiB, and as much again while it is merged. The larger it is,
+/// the more neighbours share a page when they are merged.
+const GENERATION: usize = 229_000;
 /// Keys merged with one commit, at least.
 const SLICE: usize = 256;
+/// For each key merged, entries of a log that is merged already erased with it.
+const ERASED: usize = 4;
 
-#[derive(Default)]
 pub(super) struct Keys {
+    /// Keys in one generation.
+    generation: usize,
     fresh: HashMap<IdempotencyKey, EventId>,
     /// The generation being merged: sorted, with how far it is.
     merging: Vec<(IdempotencyKey, EventId)>,
     merged: usize,
     /// Last entry of the log that belongs to `merging`.
     merging_until: i64,
+    /// The entries of the log that are merged: from which on they are still there, and up to which they may go.
+    erasing: (i64, i64),
     last_seq: i64,
     added: usize,
 }
@@ -30,11 +36,25 @@ pub(super) struct Keys {
 impl Keys {
     /// Reads the log back.
     pub(super) fn load(db: &Connection) -> rusqlite::Result<Self> {
-        let mut keys = Self::default();
+        Self::of(db, GENERATION)
+    }
+
+    fn of(db: &Connection, generation: usize) -> rusqlite::Result<Self> {
+        let mut keys = Self {
+            generation,
+            fresh: HashMap::new(),
+            merging: Vec::new(),
+            merged: 0,
+            merging_until: 0,
+            erasing: (0, 0),
+            last_seq: 0,
+            added: 0,
+        };
         let mut statement = db.prepare("SELECT seq, key, event FROM key_log ORDER BY seq")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             keys.last_seq = row.get(0)?;
+            keys.erasing.0 = if keys.fresh.is_empty() { keys.last_seq - 1 } else { keys.erasing.0 };
             keys.fresh.insert(row.get(1)?, EventId(row.get(2)?));
         }
         Ok(keys)
@@ -73,7 +93,7 @@ impl Keys {
 
     /// Merges a slice: called once a transaction, before it commits.
     pub(super) fn merge(&mut self, db: &Connection) -> rusqlite::Result<()> {
-        if self.merging.is_empty() && self.fresh.len() >= GENERATION {
+        if self.merging.is_empty() && self.fresh.len() >= self.generation {
             self.merging = self.fresh.drain().collect();
             self.fresh.shrink_to_fit();
             self.merging.sort_unstable();
@@ -81,6 +101,7 @@ impl Keys {
         }
         // Twice what came in: the merge is always done before the next generation is full.
         let slice = SLICE.max(2 * std::mem::take(&mut self.added));
+        self.erase(db, slice)?;
         if self.merging.is_empty() {
             return Ok(());
         }
@@ -92,9 +113,21 @@ impl Keys {
         }
         self.merged = end;
         if end == self.merging.len() {
-            db.prepare_cached("DELETE FROM key_log WHERE seq <= ?1")?.execute([self.merging_until])?;
+            self.erasing.1 = self.merging_until;
             self.merging = Vec::new();
             self.merged = 0;
+        }
+        Ok(())
+    }
+
+    /// Erases a slice of the log: all of a generation at once would hold everybody up. What is read back after a restart is
+    /// merged again, which changes nothing.
+    fn erase(&mut self, db: &Connection, slice: usize) -> rusqlite::Result<()> {
+        let (from, last) = self.erasing;
+        if from < last {
+            let until = last.min(from + i64::try_from(slice * ERASED).unwrap_or(i64::MAX));
+            db.prepare_cached("DELETE FROM key_log WHERE seq <= ?1")?.execute([until])?;
+            self.erasing.0 = until;
         }
         Ok(())
     }
@@ -102,5 +135,42 @@ impl Keys {
     /// Whether the transaction at hand has anything of ours to write.
     pub(super) fn is_due(&self) -> bool {
         self.added > 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(db: &Connection, table: &str) -> i64 {
+        db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn a_key_is_known_while_it_is_new_while_it_is_merged_and_after_every_restart() {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch(include_str!("schema.sql")).unwrap();
+        let key = |n: u64| -> IdempotencyKey {
+            let mixed = n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes();
+            [mixed, n.to_le_bytes()].concat().try_into().unwrap()
+        };
+        let mut keys = Keys::of(&db, 1_000).unwrap();
+        let mut longest_log = 0;
+        for n in 0..10_000_u64 {
+            assert_eq!(keys.find(&db, &key(n)).unwrap(), None);
+            keys.add(&db, key(n), EventId(n as i64 + 1)).unwrap();
+            if n % 60 == 0 {
+                keys.merge(&db).unwrap();
+                longest_log = longest_log.max(count(&db, "key_log"));
+            }
+            if n % 1_777 == 0 {
+                keys = Keys::of(&db, 1_000).unwrap();
+            }
+            for known in [n, n / 2, n.saturating_sub(900), 0] {
+                assert_eq!(keys.find(&db, &key(known)).unwrap(), Some(EventId(known as i64 + 1)), "{known}");
+            }
+        }
+        assert!(count(&db, "event_keys") >= 8_000, "{} are merged", count(&db, "event_keys"));
+        assert!(longest_log <= 3_000, "the log grew to {longest_log}");
     }
 }
