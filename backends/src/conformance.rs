@@ -9,6 +9,7 @@ mod hooks;
 mod house;
 mod people;
 mod random;
+mod sessions;
 mod work;
 
 use std::collections::BTreeSet;
@@ -33,6 +34,7 @@ pub use hooks::*;
 pub use house::*;
 pub use people::*;
 pub use random::*;
+pub use sessions::*;
 pub use work::*;
 
 /// Runs every case of the suite, each as a test of its own. Takes an expression that makes a fresh [`Harness`].
@@ -102,6 +104,12 @@ macro_rules! conformance {
             a_resource_belongs_to_one_owner,
             tokens_are_kept_listed_and_revoked,
             a_persons_pair_opens_only_while_the_person_is_there,
+            a_sign_in_link_opens_once_and_only_in_time,
+            a_session_lasts_while_it_is_used_and_never_longer_than_its_life,
+            signing_in_again_ends_the_session_before_and_signing_out_those_that_were_meant,
+            who_is_gone_is_signed_out_and_cannot_sign_in,
+            people_are_found_by_their_address_however_it_is_cased,
+            how_somebody_wants_to_read_is_kept,
             pages_of_deliveries_give_each_once_whatever_is_filtered,
             a_filter_holds_in_every_field,
             retention_erases_and_the_numbers_follow,

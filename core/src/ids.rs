@@ -110,6 +110,13 @@ numbered!(
     "An operator token or a person's pair, for listing and revoking. Drawn at random."
 );
 
+numbered!(
+    SessionId,
+    "ses_",
+    "a session id (`ses_` and 13 characters)",
+    "Somebody signed in on one device. Drawn at random."
+);
+
 impl DestinationId {
     /// Letters owed to an owner's admins without any hook share this destination.
     pub const HOUSE: Self = Self(0);

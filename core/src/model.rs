@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 use crate::ids::{
-    DeliveryId, DestinationId, EventId, HookId, OrganisationId, OwnerId, ResourceId, TokenId, UserId,
+    DeliveryId, DestinationId, EventId, HookId, OrganisationId, OwnerId, ResourceId, SessionId, TokenId,
+    UserId,
 };
 use crate::secret::Secret;
 use crate::words::words;
@@ -68,10 +69,12 @@ pub struct User {
     pub name: String,
     /// Where their letters go.
     pub email: String,
-    /// The language of their letters, a BCP 47 tag such as `fr`.
+    /// The language of their letters and pages, a BCP 47 tag such as `fr`.
     pub lang: String,
     /// May do what an operator token does.
     pub operator: bool,
+    /// The time zone they read times in, a name of the IANA database such as `Europe/Paris`; empty for UTC.
+    pub zone: String,
 }
 
 /// A group of people who own things together.
@@ -561,6 +564,21 @@ pub enum Caller {
         /// Whether this person may do what the platform may, but for publishing.
         operator: bool,
     },
+}
+
+/// Somebody signed in, on one device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Ours.
+    pub id: SessionId,
+    /// Who.
+    pub user: UserId,
+    /// What they use, in the words of their browser.
+    pub agent: String,
+    /// Since when.
+    pub created_at: Millis,
+    /// When they were last seen, within a few minutes.
+    pub seen_at: Millis,
 }
 
 /// A token as listed; its secret is never shown again.

@@ -9,11 +9,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::ids::{
-    DeliveryId, DestinationId, EventId, HookId, OrganisationId, OwnerId, ResourceId, TokenId, UserId,
+    DeliveryId, DestinationId, EventId, HookId, OrganisationId, OwnerId, ResourceId, SessionId, TokenId,
+    UserId,
 };
 use crate::model::{
-    Attempt, Delivery, Draft, Event, Fact, FailedAttempt, Hook, HookView, Ingested, Member, Millis,
-    Organisation, Recipient, Resource, Role, SigningSecrets, State, Token, User,
+    Attempt, DAY, Delivery, Draft, Event, Fact, FailedAttempt, Hook, HookView, Ingested, MINUTE, Member,
+    Millis, Organisation, Recipient, Resource, Role, Session, SigningSecrets, State, Token, User,
 };
 use crate::secret::Secret;
 
@@ -250,6 +251,48 @@ pub enum NewToken {
     },
 }
 
+/// How long a sign-in link opens.
+pub const LINK_LIFE: Millis = 10 * MINUTE;
+/// How long a session lasts in which nothing is done.
+pub const SESSION_IDLE: Millis = 7 * DAY;
+/// How long a session lasts whatever is done in it.
+pub const SESSION_LIFE: Millis = 30 * DAY;
+
+/// A session to begin.
+#[derive(Debug, Clone)]
+pub struct NewSession {
+    /// Ours.
+    pub id: SessionId,
+    /// The SHA-256 of what the browser keeps.
+    pub digest: [u8; 32],
+    /// What the browser says it is.
+    pub agent: String,
+    /// The SHA-256 of what the browser kept until now: that session ends.
+    pub instead_of: Option<[u8; 32]>,
+}
+
+/// What became of a wish to sign in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignedIn {
+    /// The session has begun.
+    Done(UserId),
+    /// The link was used before.
+    Used,
+    /// The link is too old, or there has never been one.
+    Expired,
+}
+
+/// Which sessions of a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// This one.
+    One(SessionId),
+    /// All but this one.
+    AllBut(SessionId),
+    /// All.
+    All,
+}
+
 /// The house in numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
@@ -381,6 +424,25 @@ pub trait Store: Send + Sync + 'static {
     async fn operator_token(&self, digest: [u8; 32]) -> Stored<bool>;
     /// Who stands behind the public half of a pair.
     async fn pair(&self, public: &str) -> Stored<Option<Bearer>>;
+
+    // ---------------------------------------------------------------------------------------------- signing in
+
+    /// The users who have this address, however its letters are cased, by id.
+    async fn users_at(&self, address: String) -> Stored<Vec<User>>;
+    /// Keeps a sign-in link by the SHA-256 of its token, for [`LINK_LIFE`]. `false` if its user is unknown.
+    async fn add_link(&self, digest: [u8; 32], user: UserId, now: Millis) -> Stored<bool>;
+    /// Uses a link up and begins a session.
+    async fn sign_in(&self, link: [u8; 32], session: NewSession, now: Millis) -> Stored<SignedIn>;
+    /// The session of this SHA-256 and whose it is, unless it is over ([`SESSION_IDLE`], [`SESSION_LIFE`]).
+    async fn session(&self, digest: [u8; 32], now: Millis) -> Stored<Option<(Session, User)>>;
+    /// Somebody is there now.
+    async fn see_session(&self, id: SessionId, now: Millis) -> Stored<()>;
+    /// A person's sessions that are not over, the last seen first.
+    async fn sessions(&self, user: UserId, now: Millis) -> Stored<Vec<Session>>;
+    /// Ends sessions of a person, and says how many.
+    async fn end_sessions(&self, user: UserId, which: Which) -> Stored<u64>;
+    /// How somebody wants to read: language, and time zone by its IANA name. `false` if there is no such user.
+    async fn prefer(&self, user: UserId, lang: String, zone: String) -> Stored<bool>;
 
     // ---------------------------------------------------------------------------------------------- the house
 

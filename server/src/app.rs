@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Config};
+use crate::console::Console;
 use crate::egress::Outside;
 use crate::egress::maildir::Maildir;
 use crate::flow::tidy::Keeping;
@@ -139,6 +140,11 @@ pub async fn start(config: Config) -> Result<Running> {
 
     let stop = CancellationToken::new();
     let hooks_changed = Arc::new(Notify::new());
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    let base = match &config.public_url {
+        Some(url) => url.clone(),
+        None => format!("{scheme}://{address}").parse().context("the address makes no URL")?,
+    };
     let terms = Terms {
         consumers: config.consumers,
         public_url: config.public_url,
@@ -158,6 +164,7 @@ pub async fn start(config: Config) -> Result<Running> {
         terms,
         Arc::clone(&hooks_changed),
         Arc::clone(&streams),
+        Console::new(base, config.dev),
     );
     site.applications = config.applications;
     let router = http::router(Arc::new(site));

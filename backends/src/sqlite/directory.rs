@@ -115,7 +115,9 @@ pub(super) fn learn(unit: &mut Unit<'_>, fact: &Fact, now: Millis) -> rusqlite::
             db.prepare_cached("UPDATE users SET closed = ?2 WHERE id = ?1 AND closed = 0")?
                 .execute(params![Col(*id), now])?;
             db.prepare_cached("DELETE FROM members WHERE user = ?1")?.execute([Col(*id)])?;
-            db.prepare_cached("DELETE FROM tokens WHERE user = ?1")?.execute([Col(*id)])?;
+            for sql in ["DELETE FROM tokens WHERE user = ?1", "DELETE FROM sessions WHERE user = ?1"] {
+                db.prepare_cached(sql)?.execute([Col(*id)])?;
+            }
             unit.forget_rules((*id).into());
             unit.grew((*id).into());
         }
@@ -210,15 +212,18 @@ pub(super) fn resources(db: &Connection, owner: OwnerId) -> rusqlite::Result<Vec
     .collect()
 }
 
-const USER: &str = "u.id, u.name, u.email, u.lang, u.operator";
+/// What [`user_of`] reads, from the first column on.
+pub(super) const USER: &str = "u.id, u.name, u.email, u.lang, u.operator, u.zone";
+pub(super) const USER_COLUMNS: usize = 6;
 
-fn user_of(row: &Row<'_>) -> rusqlite::Result<User> {
+pub(super) fn user_of(row: &Row<'_>) -> rusqlite::Result<User> {
     Ok(User {
         id: col(row, 0)?,
         name: row.get(1)?,
         email: row.get(2)?,
         lang: row.get(3)?,
         operator: row.get(4)?,
+        zone: row.get(5)?,
     })
 }
 
@@ -240,6 +245,14 @@ pub(super) fn users(db: &Connection, page: Page<UserId>) -> rusqlite::Result<Vec
         "SELECT {USER} FROM users u WHERE u.closed = 0 AND (?1 IS NULL OR u.id > ?1) ORDER BY u.id LIMIT ?2"
     ))?
     .query_map(params![page.after.map(Col), limit(page.limit)], user_of)?
+    .collect()
+}
+
+pub(super) fn users_at(db: &Connection, address: &str) -> rusqlite::Result<Vec<User>> {
+    db.prepare_cached(&format!(
+        "SELECT {USER} FROM users u WHERE lower(u.email) = lower(?1) AND u.closed = 0 ORDER BY u.id"
+    ))?
+    .query_map([address], user_of)?
     .collect()
 }
 
@@ -278,7 +291,7 @@ pub(super) fn members(db: &Connection, organisation: OrganisationId) -> rusqlite
     db.prepare_cached(&format!(
         "SELECT {USER}, m.role FROM members m JOIN users u ON u.id = m.user WHERE m.organisation = ?1 ORDER BY u.id"
     ))?
-    .query_map([Col(organisation)], |row| Ok(Member { user: user_of(row)?, role: col(row, 5)? }))?
+    .query_map([Col(organisation)], |row| Ok(Member { user: user_of(row)?, role: col(row, USER_COLUMNS)? }))?
     .collect()
 }
 

@@ -11,7 +11,7 @@ use sonnette_core::ports::{Counts, Tidied};
 use super::rows::{Col, col, settle};
 use super::work::{held_for, move_tally};
 use super::writer::Unit;
-use super::{Shared, hooks, lock};
+use super::{Shared, hooks, lock, sessions};
 
 /// Rows moved at once. A slice shares its transaction with intake, which waits for it.
 const SLICE: i64 = 500;
@@ -40,7 +40,8 @@ pub(super) fn tidy(
             return Ok(Tidied { rows: u64::try_from(rows).unwrap_or_default(), more: true });
         }
     }
-    let rows = forget_the_rest(unit, before)?;
+    let rows =
+        forget_the_rest(unit, before)? + i64::try_from(sessions::forget(unit.db, now)?).unwrap_or_default();
     // Each step frees one page.
     let mut vacuum = unit.db.prepare_cached("PRAGMA incremental_vacuum(200)")?;
     let mut freed = vacuum.query([])?;

@@ -17,6 +17,7 @@ mod intake;
 mod keys;
 mod rows;
 mod seeing;
+mod sessions;
 mod work;
 mod writer;
 
@@ -31,15 +32,16 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use sonnette_core::catalogue::Catalogue;
 use sonnette_core::ids::{
-    DeliveryId, DestinationId, EventId, HookId, OrganisationId, OwnerId, ResourceId, TokenId, UserId,
+    DeliveryId, DestinationId, EventId, HookId, OrganisationId, OwnerId, ResourceId, SessionId, TokenId,
+    UserId,
 };
 use sonnette_core::model::{
     Attempt, Delivery, Draft, Event, Fact, FailedAttempt, Hook, HookView, Ingested, Member, Millis,
-    Organisation, Resource, Role, Token, User,
+    Organisation, Resource, Role, Session, Token, User,
 };
 use sonnette_core::ports::{
-    Ahead, Bearer, Changed, Counts, DeliveryFilter, Leased, Look, Luck, Names, NewToken, Page, Recorded,
-    Resent, Store, StoreError, Stored, Ticket, Tidied, Turn, Verdict,
+    Ahead, Bearer, Changed, Counts, DeliveryFilter, Leased, Look, Luck, Names, NewSession, NewToken, Page,
+    Recorded, Resent, SignedIn, Store, StoreError, Stored, Ticket, Tidied, Turn, Verdict, Which,
 };
 use sonnette_core::secret::{Sealer, Secret};
 use tokio::sync::{Notify, Semaphore};
@@ -58,6 +60,7 @@ const SCHEMA: &[&str] = &[
     include_str!("joined.sql"),
     include_str!("fields.sql"),
     include_str!("rules.sql"),
+    include_str!("sessions.sql"),
 ];
 
 /// What an installation may set.
@@ -460,6 +463,38 @@ impl Store for Sqlite {
     async fn pair(&self, public: &str) -> Stored<Option<Bearer>> {
         let public = public.to_owned();
         self.read(move |db, shared| access::pair(db, shared, &public)).await
+    }
+
+    async fn users_at(&self, address: String) -> Stored<Vec<User>> {
+        self.read(move |db, _| directory::users_at(db, &address)).await
+    }
+
+    async fn add_link(&self, digest: [u8; 32], user: UserId, now: Millis) -> Stored<bool> {
+        self.writer()?.guarded(move |unit| sessions::add_link(unit, digest, user, now)).await
+    }
+
+    async fn sign_in(&self, link: [u8; 32], session: NewSession, now: Millis) -> Stored<SignedIn> {
+        self.writer()?.guarded(move |unit| sessions::sign_in(unit, link, &session, now)).await
+    }
+
+    async fn session(&self, digest: [u8; 32], now: Millis) -> Stored<Option<(Session, User)>> {
+        self.read(move |db, _| sessions::session(db, digest, now)).await
+    }
+
+    async fn see_session(&self, id: SessionId, now: Millis) -> Stored<()> {
+        self.writer()?.guarded(move |unit| sessions::see(unit, id, now)).await
+    }
+
+    async fn sessions(&self, user: UserId, now: Millis) -> Stored<Vec<Session>> {
+        self.read(move |db, _| sessions::list(db, user, now)).await
+    }
+
+    async fn end_sessions(&self, user: UserId, which: Which) -> Stored<u64> {
+        self.writer()?.guarded(move |unit| sessions::end(unit, user, which)).await
+    }
+
+    async fn prefer(&self, user: UserId, lang: String, zone: String) -> Stored<bool> {
+        self.writer()?.guarded(move |unit| sessions::prefer(unit, user, &lang, &zone)).await
     }
 
     async fn tidy(&self, now: Millis, before: Millis, excerpts_before: Millis) -> Stored<Tidied> {

@@ -10,6 +10,7 @@ mod emit;
 mod failure;
 mod hooks;
 mod import;
+mod link;
 mod list;
 mod table;
 mod terminal;
@@ -29,6 +30,7 @@ pub use emit::EmitArgs;
 pub use failure::{EXIT_CODES, Failure, Problem};
 pub use hooks::HooksArgs;
 pub use import::ImportArgs;
+pub use link::LinkArgs;
 pub use token::TokenArgs;
 
 use client::Access;
@@ -73,6 +75,8 @@ pub enum Command {
     Addon(AddonArgs),
     /// Tokens: operator tokens for the platform, pairs for people
     Token(TokenArgs),
+    /// Print a link that signs somebody in to the console (needs an operator token)
+    Link(LinkArgs),
     /// Import users, organisations, members, applications and add-ons from a file of JSON lines
     Import(ImportArgs),
     /// Read the configuration and report every mistake in it
@@ -237,6 +241,7 @@ enum Asking {
     App(AppArgs),
     Addon(AddonArgs),
     Token(TokenArgs),
+    Link(LinkArgs),
     Import(ImportArgs),
 }
 
@@ -258,6 +263,7 @@ fn split(command: Command) -> Side {
         Command::App(args) => Asking::App(args),
         Command::Addon(args) => Asking::Addon(args),
         Command::Token(args) => Asking::Token(args),
+        Command::Link(args) => Asking::Link(args),
         Command::Import(args) => Asking::Import(args),
     };
     Side::Client(Box::new(asking))
@@ -274,6 +280,7 @@ impl Asking {
             Self::App(args) => &args.access,
             Self::Addon(args) => &args.access,
             Self::Token(args) => &args.access,
+            Self::Link(args) => &args.access,
             Self::Import(args) => &args.access,
         }
     }
@@ -294,6 +301,7 @@ fn ask(command: &Asking, terminal: &mut Terminal) -> Result<(), Failure> {
             Asking::App(args) => directory::app(args, client, terminal).await,
             Asking::Addon(args) => directory::addon(args, client, terminal).await,
             Asking::Token(args) => token::run(args, client, terminal).await,
+            Asking::Link(args) => link::run(args, client, terminal).await,
             Asking::Import(args) => import::run(args, client, terminal).await,
         }
     })
@@ -362,7 +370,8 @@ mod tests {
     }
     commands! {
         Serve => ServeArgs, Emit => EmitArgs, Hooks => HooksArgs, Deliveries => DeliveriesArgs, User => UserArgs,
-        Org => OrgArgs, App => AppArgs, Addon => AddonArgs, Token => TokenArgs, Import => ImportArgs,
+        Org => OrgArgs, App => AppArgs, Addon => AddonArgs, Token => TokenArgs, Link => LinkArgs,
+        Import => ImportArgs,
     }
 
     type Asked = Arc<Mutex<Vec<(String, Value)>>>;

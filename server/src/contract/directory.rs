@@ -227,7 +227,7 @@ pub struct ShownUser {
 
 /// Shows a user.
 pub fn user(user: User) -> ShownUser {
-    let User { id, name, email, lang, operator } = user;
+    let User { id, name, email, lang, operator, zone: _ } = user;
     ShownUser { id: id.to_string(), email, name, lang, operator }
 }
 
@@ -292,6 +292,14 @@ pub struct GivenToken {
     /// An operator token instead.
     #[serde(default)]
     pub operator: bool,
+}
+
+/// A sign-in link to be made.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GivenSignInLink {
+    /// Of whom.
+    pub email: String,
 }
 
 /// A token as listed.

@@ -88,6 +88,9 @@ async fn tell(data: &Path, once: bool, show: &Show) -> Result<()> {
         data.display()
     ));
     let mut cast = cast(client, show).await?;
+    let alice = json!({"email": story::address(story::PEOPLE[0].0)});
+    let link = cast.client.post("/sign-in-links", &alice).await?.body;
+    show.say(&format!("The console, as Alice: {}", link["url"].as_str().unwrap_or_default()));
 
     let mut letters = 0;
     loop {

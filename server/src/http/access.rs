@@ -38,7 +38,7 @@ pub fn operator_token(luck: &dyn Luck) -> (Secret, [u8; 32]) {
 }
 
 /// Letters and digits nobody can guess: 5.9 bits each. Clients put them into headers without encoding them.
-pub(super) fn alphanumeric(luck: &dyn Luck, len: usize) -> String {
+pub(crate) fn alphanumeric(luck: &dyn Luck, len: usize) -> String {
     const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     let mut text = String::with_capacity(len);
     let mut bytes = [0; 64];
@@ -244,7 +244,7 @@ impl Site {
     }
 
     /// Whether the caller may do it; asked before anything of the owner is shown or changed.
-    pub(super) async fn allow(&self, caller: &Caller, action: Action) -> Result<(), Problem> {
+    pub(crate) async fn allow(&self, caller: &Caller, action: Action) -> Result<(), Problem> {
         let role = match (caller, action) {
             (Caller::Person { user, .. }, Action::Read(owner) | Action::ChangeHooks(owner)) => {
                 self.parts.store.role(owner, *user).await?

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use crate::contract::problem::{Id, Problem};
 
 /// The parts of a path.
-pub(super) struct Place<T>(pub(super) T);
+pub(crate) struct Place<T>(pub(crate) T);
 
 impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Place<T> {
     type Rejection = Problem;

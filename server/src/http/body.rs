@@ -14,7 +14,7 @@ use crate::contract::problem::{Id, Problem};
 /// The largest body of events or of an import.
 pub(super) const LARGE: usize = 16 << 20;
 /// The largest body of anything else.
-pub(super) const SMALL: usize = 256 << 10;
+pub(crate) const SMALL: usize = 256 << 10;
 /// The most that is read of a body after it is refused as too large.
 const DRAINED: usize = 16 << 20;
 /// Bytes of bodies in flight over all connections.
@@ -25,7 +25,7 @@ const UNIT: usize = 1 << 10;
 const TIME: Duration = Duration::from_secs(30);
 
 /// What all bodies in flight share.
-pub(super) struct Budget(Arc<Semaphore>);
+pub(crate) struct Budget(Arc<Semaphore>);
 
 impl Default for Budget {
     fn default() -> Self {
@@ -34,14 +34,14 @@ impl Default for Budget {
 }
 
 /// A body that was read, and its share of the budget until it is dropped.
-pub(super) struct Held {
+pub(crate) struct Held {
     bytes: Bytes,
     _share: Option<OwnedSemaphorePermit>,
 }
 
 impl Held {
     /// The body as text.
-    pub(super) fn text(&self) -> Result<&str, Problem> {
+    pub(crate) fn text(&self) -> Result<&str, Problem> {
         std::str::from_utf8(&self.bytes).map_err(|error| {
             Problem::new(Id::Malformed, format!("invalid UTF-8 after byte {}", error.valid_up_to()))
         })
@@ -50,7 +50,7 @@ impl Held {
 
 impl Budget {
     /// Reads a body of at most `limit` bytes.
-    pub(super) async fn read(&self, body: Body, limit: usize) -> Result<Held, Problem> {
+    pub(crate) async fn read(&self, body: Body, limit: usize) -> Result<Held, Problem> {
         match tokio::time::timeout(TIME, self.collect(body, limit)).await {
             Ok(read) => read,
             Err(_) => Err(Problem::new(Id::TooSlow, format!("a body arrives within {} s", TIME.as_secs()))),

@@ -1,4 +1,4 @@
-//! The door: our own API under `/api/v1`, the Clever Cloud surface under `/v2`, and `/healthz`.
+//! The door: our own API under `/api/v1`, the Clever Cloud surface under `/v2`, `/healthz`, and the console everywhere else.
 
 mod access;
 mod api;
@@ -20,13 +20,17 @@ use sonnette_core::permission::Policy;
 use tokio::sync::Notify;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::console::{self, Console};
 use crate::contract::problem::{Id, Problem};
 use crate::egress::guard::Guard;
 use crate::flow::Parts;
 use crate::stream::Hub;
 
-pub(crate) use access::Credential;
 pub use access::operator_token;
+pub(crate) use access::{Credential, alphanumeric};
+pub(crate) use asked::Place;
+pub(crate) use body::SMALL;
+pub(crate) use signed::Arrived;
 pub use signed::{Consumer, Terms};
 
 /// How long `/healthz` waits for the store.
@@ -48,9 +52,11 @@ pub struct Site {
     pub applications: bool,
     /// Who listens to what happens.
     pub streams: Arc<Hub>,
+    /// What pages need besides.
+    pub console: Console,
     known: access::Known,
     nonces: signed::Nonces,
-    bodies: body::Budget,
+    pub(crate) bodies: body::Budget,
 }
 
 impl Site {
@@ -62,6 +68,7 @@ impl Site {
         terms: Terms,
         hooks_changed: Arc<Notify>,
         streams: Arc<Hub>,
+        console: Console,
     ) -> Self {
         let (known, nonces, bodies) =
             (access::Known::default(), signed::Nonces::default(), body::Budget::default());
@@ -73,6 +80,7 @@ impl Site {
             terms,
             applications: false,
             streams,
+            console,
             known,
             nonces,
             bodies,
@@ -81,7 +89,7 @@ impl Site {
 }
 
 /// State of every handler.
-type At = axum::extract::State<Arc<Site>>;
+pub(crate) type At = axum::extract::State<Arc<Site>>;
 /// What a handler answers.
 type Answer<T> = Result<T, Problem>;
 
@@ -94,7 +102,8 @@ pub fn router(site: Arc<Site>) -> Router {
         .nest("//v2", v2::routes())
         .route("/v2/events/event-socket", get(event_socket::open))
         .route("/healthz", get(healthz))
-        .fallback(|| async { Problem::new(Id::NotFound, "there is nothing at this path") })
+        .merge(console::routes(&site))
+        .fallback(console::nowhere)
         .method_not_allowed_fallback(|| async {
             Problem::new(Id::MethodNotAllowed, "this path knows other methods")
         })

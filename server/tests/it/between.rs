@@ -6,15 +6,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use sonnette_core::ids::{DeliveryId, EventId, HookId, OrganisationId, OwnerId, ResourceId, TokenId, UserId};
+use sonnette_core::ids::{
+    DeliveryId, EventId, HookId, OrganisationId, OwnerId, ResourceId, SessionId, TokenId, UserId,
+};
 use sonnette_core::model::{
     Attempt, Delivery, Draft, Event, Fact, FailedAttempt, Hook, HookView, Ingested, Member, Millis,
-    Organisation, Resource, Role, Token, User,
+    Organisation, Resource, Role, Session, Token, User,
 };
 use sonnette_core::ports::{
-    Ahead, Bearer, Changed, Counts, DeliveryFilter, Egress, Leased, Letter, Look, Names, NewToken, Outgoing,
-    Page, Posted, Recorded, Reply, Resent, SendError, Store, StoreError, Stored, Ticket, Tidied, Turn,
-    Verdict,
+    Ahead, Bearer, Changed, Counts, DeliveryFilter, Egress, Leased, Letter, Look, Names, NewSession,
+    NewToken, Outgoing, Page, Posted, Recorded, Reply, Resent, SendError, SignedIn, Store, StoreError,
+    Stored, Ticket, Tidied, Turn, Verdict, Which,
 };
 use sonnette_core::secret::Secret;
 use tokio::sync::watch;
@@ -276,6 +278,14 @@ passed_on! {
     tokens(user: Option<UserId>) -> Vec<Token>;
     revoke_token(id: TokenId) -> bool;
     operator_token(digest: [u8; 32]) -> bool;
+    users_at(address: String) -> Vec<User>;
+    add_link(digest: [u8; 32], user: UserId, now: Millis) -> bool;
+    sign_in(link: [u8; 32], session: NewSession, now: Millis) -> SignedIn;
+    session(digest: [u8; 32], now: Millis) -> Option<(Session, User)>;
+    see_session(id: SessionId, now: Millis) -> ();
+    sessions(user: UserId, now: Millis) -> Vec<Session>;
+    end_sessions(user: UserId, which: Which) -> u64;
+    prefer(user: UserId, lang: String, zone: String) -> bool;
     tidy(now: Millis, before: Millis, excerpts_before: Millis) -> Tidied;
     counts() -> Counts;
     ping() -> ();

@@ -16,6 +16,7 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::config::{self, Sources};
+use crate::console::Console;
 use crate::egress::Outside;
 use crate::flow;
 use crate::http::Terms;
@@ -82,7 +83,9 @@ async fn world() -> World {
     let (store, catalogue) = (Arc::clone(&parts.store), Arc::clone(&parts.catalogue));
     let streams =
         Hub::new(store, catalogue, config.policy.clone(), config.heartbeat, CancellationToken::new());
-    let site = Site::new(parts, config.guard, config.policy, terms, Arc::default(), Arc::new(streams));
+    let console = Console::new("http://127.0.0.1:8780".parse().unwrap(), false);
+    let site =
+        Site::new(parts, config.guard, config.policy, terms, Arc::default(), Arc::new(streams), console);
     World { site: Arc::new(site), clock, pair, _dir: dir }
 }
 

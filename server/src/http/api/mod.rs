@@ -53,6 +53,7 @@ pub(super) fn routes() -> Router<Arc<Site>> {
         .route("/import", post(directory::import))
         .route("/tokens", get(tokens::list).post(tokens::add))
         .route("/tokens/{token}", axum::routing::delete(tokens::revoke))
+        .route("/sign-in-links", post(tokens::sign_in_link))
         .route("/me", get(about::me))
         .route("/catalogue", get(about::catalogue))
         .route("/formats", get(about::formats))

@@ -16,7 +16,7 @@ use super::super::access::{Asker, alphanumeric, operator_token};
 use super::super::asked::Place;
 use super::super::{Answer, At, Site};
 use super::id;
-use crate::contract::directory::{GivenToken, ShownToken, token};
+use crate::contract::directory::{GivenSignInLink, GivenToken, ShownToken, token};
 use crate::contract::problem::{Id, Problem};
 use crate::contract::seen::Listed;
 
@@ -83,6 +83,20 @@ pub(super) async fn add(
     let shown =
         json!({"id": new.to_string(), "user": user.to_string(), "token": public, "secret": secret.expose()});
     Ok((StatusCode::CREATED, Json(shown)))
+}
+
+/// `POST /sign-in-links`: a link that signs somebody in to the console, for operators.
+pub(super) async fn sign_in_link(
+    State(site): At,
+    asker: Asker,
+    body: Body,
+) -> Answer<(StatusCode, Json<serde_json::Value>)> {
+    site.allow(&asker.0, Action::ManageDirectory).await?;
+    let given: GivenSignInLink = site.bodies.shape(body).await?;
+    let unknown = || Problem::invalid("email", "nobody in the directory has this address");
+    let user = site.parts.store.users_at(given.email).await?.into_iter().next().ok_or_else(unknown)?;
+    let link = site.sign_in_link(user.id, "/").await?.ok_or_else(unknown)?;
+    Ok((StatusCode::CREATED, Json(json!({"url": link.expose()}))))
 }
 
 /// `DELETE /tokens/{token}`

@@ -1,0 +1,79 @@
+// What makes pages live. Everything works without it: it only saves a click or shows sooner what the server says.
+'use strict';
+document.documentElement.classList.add('js');
+document.addEventListener('DOMContentLoaded', () => {
+  const all = (selector, within) => Array.from((within || document).querySelectorAll(selector));
+  const relative = new Intl.RelativeTimeFormat(document.documentElement.lang, { numeric: 'auto', style: 'short' });
+
+  // Times go on while the page is open. Beyond a day the server's words stay.
+  const tick = () => all('time[datetime]').forEach((time) => {
+    const seconds = (Date.parse(time.dateTime) - Date.now()) / 1000;
+    const far = Math.abs(seconds);
+    if (!(far < 86400)) return;
+    const [value, unit] = far < 60 ? [Math.trunc(seconds / 10) * 10, 'second'] : far < 3600 ? [seconds / 60, 'minute'] : [seconds / 3600, 'hour'];
+    time.textContent = relative.format(Math.trunc(value), unit);
+  });
+  setInterval(tick, 20000);
+
+  // Menus close by Escape and by a click elsewhere.
+  const close = (but) => all('details[data-menu][open]').forEach((menu) => { if (menu !== but) menu.open = false; });
+  document.addEventListener('click', (event) => close(event.target.closest('details[data-menu]')));
+  document.addEventListener('keydown', (event) => {
+    const menu = event.key === 'Escape' && document.querySelector('details[data-menu][open]');
+    if (menu) { menu.open = false; menu.querySelector('summary').focus(); }
+  });
+
+  // A form that is being sent is not sent twice.
+  document.addEventListener('submit', (event) => {
+    if (event.target.method !== 'post' || event.defaultPrevented) return;
+    setTimeout(() => all('button:not([type=button])', event.target).forEach((button) => { button.disabled = true; }));
+  });
+  addEventListener('pageshow', (event) => {
+    if (event.persisted) all('form button:disabled').forEach((button) => { button.disabled = false; });
+  });
+
+  // [data-copy="#id"]: copies the text of an element, and says so.
+  document.addEventListener('click', async (event) => {
+    const button = event.target.closest('[data-copy]');
+    if (!button) return;
+    const from = document.querySelector(button.dataset.copy);
+    try {
+      await navigator.clipboard.writeText(from.value ?? from.textContent);
+    } catch {
+      getSelection().selectAllChildren(from);
+      return;
+    }
+    const words = button.textContent;
+    button.textContent = button.dataset.copied || '✓';
+    setTimeout(() => { button.textContent = words; }, 1500);
+  });
+
+  // [data-filter="#list"]: shows the lines of a list that hold what is typed.
+  document.addEventListener('input', (event) => {
+    const list = event.target.dataset.filter && document.querySelector(event.target.dataset.filter);
+    if (!list) return;
+    const wanted = event.target.value.trim().toLowerCase();
+    all('[data-line]', list).forEach((line) => { line.hidden = !line.textContent.toLowerCase().includes(wanted); });
+    all('[data-group]', list).forEach((group) => { group.hidden = !group.querySelector('[data-line]:not([hidden])'); });
+  });
+
+  // [data-fragment="#place"] on a form: whenever it changes its fields are sent to data-from, and what comes back is swapped in.
+  // The last answer wins, whatever order they come in.
+  const fragment = (form) => {
+    let timer, asked = 0;
+    const load = async () => {
+      const mine = ++asked, place = document.querySelector(form.dataset.fragment);
+      try {
+        const answer = await fetch(form.dataset.from, { method: 'POST', body: new URLSearchParams(new FormData(form)), headers: { 'X-Fragment': '1' } });
+        const html = answer.ok ? await answer.text() : null;
+        if (mine === asked && html !== null) { place.innerHTML = html; tick(); }
+      } catch { /* the network is away: what is shown stays */ }
+    };
+    form.addEventListener('input', (event) => {
+      if (event.target.closest('[data-quiet]')) return;
+      clearTimeout(timer);
+      timer = setTimeout(load, 250);
+    });
+  };
+  all('form[data-fragment]').forEach(fragment);
+});

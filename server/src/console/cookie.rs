@@ -1,0 +1,108 @@
+//! The two things a browser keeps for us: the session, and before there is one what its forms are told by.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::header::COOKIE;
+use http::{HeaderMap, HeaderValue};
+use sha2::{Digest, Sha256};
+use sonnette_core::ports::{Luck, SESSION_LIFE};
+use subtle::ConstantTimeEq;
+
+use crate::http::alphanumeric;
+
+/// Characters of a cookie: 256 bits.
+const LEN: usize = 43;
+
+/// Which of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cookie {
+    /// Who is signed in.
+    Session,
+    /// Who is not, and fills in a form.
+    Form,
+}
+
+impl Cookie {
+    /// Its name. Over TLS the `__Host-` prefix lets no other site, and nobody without TLS, set it (RFC 6265bis, section 4.1.3.2).
+    fn name(self, secure: bool) -> &'static str {
+        match (self, secure) {
+            (Self::Session, true) => "__Host-sonnette",
+            (Self::Session, false) => "sonnette",
+            (Self::Form, true) => "__Host-sonnette-form",
+            (Self::Form, false) => "sonnette-form",
+        }
+    }
+
+    /// What the browser sent.
+    pub(super) fn read(self, headers: &HeaderMap, secure: bool) -> Option<&str> {
+        let pairs = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+        pairs
+            .flat_map(|line| line.split(';'))
+            .filter_map(|pair| pair.trim().split_once('='))
+            .find(|(name, value)| *name == self.name(secure) && value.len() == LEN)
+            .map(|(_, value)| value)
+    }
+
+    /// A header that keeps `value`, or takes it away.
+    pub(super) fn set(self, value: Option<&str>, secure: bool) -> HeaderValue {
+        let age = match (value, self) {
+            (None, _) => "; Max-Age=0".to_owned(),
+            (Some(_), Self::Session) => format!("; Max-Age={}", SESSION_LIFE / 1000),
+            (Some(_), Self::Form) => String::new(),
+        };
+        let secure_part = if secure { "; Secure" } else { "" };
+        let text = format!(
+            "{}={}; Path=/; HttpOnly; SameSite=Lax{age}{secure_part}",
+            self.name(secure),
+            value.unwrap_or_default()
+        );
+        HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+    }
+}
+
+/// A new value.
+pub(super) fn fresh(luck: &dyn Luck) -> String {
+    alphanumeric(luck, LEN)
+}
+
+/// What the store keeps of a text that opens something.
+pub(super) fn digest(text: &str) -> [u8; 32] {
+    Sha256::digest(text.as_bytes()).into()
+}
+
+/// What forms carry that belong to a cookie. Made of it, so there is nothing to keep, and says nothing of it.
+pub(super) fn form_token(cookie: &str) -> String {
+    let digest = Sha256::new().chain_update("form\0").chain_update(cookie).finalize();
+    URL_SAFE_NO_PAD.encode(&digest[..24])
+}
+
+/// Whether two tokens are one, in a time that says nothing.
+pub(super) fn same(one: &str, other: &str) -> bool {
+    bool::from(one.as_bytes().ct_eq(other.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn over_tls_a_cookie_is_for_this_host_alone() {
+        let value = "x".repeat(LEN);
+        let set = Cookie::Session.set(Some(&value), true);
+        assert_eq!(
+            set.to_str().unwrap(),
+            format!("__Host-sonnette={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age=2592000; Secure")
+        );
+        let mut headers = HeaderMap::new();
+        headers.insert(COOKIE, format!("a=b; sonnette={value};__Host-sonnette-form=short").parse().unwrap());
+        assert_eq!(Cookie::Session.read(&headers, false), Some(value.as_str()));
+        assert_eq!(Cookie::Session.read(&headers, true), None, "not set by us over TLS");
+        assert_eq!(Cookie::Form.read(&headers, true), None, "cut");
+    }
+
+    #[test]
+    fn a_form_token_says_nothing_of_its_cookie_and_belongs_to_it_alone() {
+        assert!(same(&form_token("a"), &form_token("a")) && !same(&form_token("a"), &form_token("b")));
+        assert_eq!(form_token("a").len(), 32);
+    }
+}

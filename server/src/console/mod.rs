@@ -1,0 +1,70 @@
+//! The console: Organisation Manager > Notifications, as pages that work without JavaScript and become live with it.
+//!
+//! - `door`: what every page goes through. `reader`: who looks. `oops`: what can go wrong. `frame`: what is around every page.
+//! - `words`: every word, in two languages. `time`: times for people. `form`: what is sent. `cookie`, `limits`: what they say.
+//! - `sign_in`, …: the pages, one file for what people look at; their templates are in `server/templates/console`.
+//!
+//! A page is a handler that takes a [`Visitor`](reader::Visitor), asks [`Visitor::at`](reader::Visitor::at) for the owner in its
+//! path, and shows a template that extends `frame.html`. A form is read as [`Checked`](form::Checked).
+
+mod assets;
+mod cookie;
+mod door;
+mod form;
+mod frame;
+mod limits;
+mod oops;
+mod reader;
+mod sign_in;
+mod time;
+mod words;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::response::Redirect;
+use axum::routing::{get, post};
+use url::Url;
+
+use crate::http::Site;
+pub(crate) use door::nowhere;
+use limits::Limits;
+use reader::Visitor;
+
+/// What the console needs besides what the API needs.
+pub struct Console {
+    /// The address people know us by: links in letters begin with it.
+    pub base: Url,
+    /// Whether sign-in links are printed too, for trying things on one's own machine.
+    pub aloud: bool,
+    asked: Limits,
+}
+
+impl Console {
+    /// A console at this address.
+    pub fn new(base: Url, aloud: bool) -> Self {
+        Self { base, aloud, asked: Limits::default() }
+    }
+
+    fn secure(&self) -> bool {
+        self.base.scheme() == "https"
+    }
+}
+
+/// Every page.
+pub(crate) fn routes(site: &Arc<Site>) -> Router<Arc<Site>> {
+    let pages = Router::new()
+        .route("/", get(home))
+        .route("/sign-in", get(sign_in::ask).post(sign_in::send))
+        .route("/sign-in/open", post(sign_in::open))
+        .route("/sign-in/{link}", get(sign_in::link))
+        .route("/sign-out", post(sign_in::out))
+        .layer(from_fn_with_state(Arc::clone(site), door::door));
+    Router::new().route("/assets/{name}", get(assets::get)).merge(pages)
+}
+
+/// `GET /`
+async fn home(visitor: Visitor) -> Redirect {
+    Redirect::to(&format!("/o/{}/emails", visitor.person.user.id))
+}
