@@ -9,9 +9,11 @@
 
 mod assets;
 mod cookie;
+mod describe;
 mod door;
 mod form;
 mod frame;
+mod hooks;
 mod limits;
 mod oops;
 mod reader;
@@ -21,14 +23,15 @@ mod words;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::response::Redirect;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use url::Url;
 
 use crate::http::Site;
 pub(crate) use door::nowhere;
+use hooks::Sort;
 use limits::Limits;
 use reader::Visitor;
 
@@ -60,8 +63,21 @@ pub(crate) fn routes(site: &Arc<Site>) -> Router<Arc<Site>> {
         .route("/sign-in/open", post(sign_in::open))
         .route("/sign-in/{link}", get(sign_in::link))
         .route("/sign-out", post(sign_in::out))
+        .merge(of(Sort::Emails))
+        .merge(of(Sort::Webhooks))
         .layer(from_fn_with_state(Arc::clone(site), door::door));
     Router::new().route("/assets/{name}", get(assets::get)).merge(pages)
+}
+
+/// The pages about hooks of one sort.
+fn of(sort: Sort) -> Router<Arc<Site>> {
+    let at = |rest: &str| format!("/o/{{owner}}/{}{rest}", sort.path());
+    Router::new()
+        .route(&at(""), get(hooks::list))
+        .route(&at("/{hook}/pause"), post(hooks::pause))
+        .route(&at("/{hook}/resume"), get(hooks::ask_resume).post(hooks::resume))
+        .route(&at("/{hook}/delete"), get(hooks::ask_delete).post(hooks::delete))
+        .layer(Extension(sort))
 }
 
 /// `GET /`

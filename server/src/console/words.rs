@@ -125,6 +125,178 @@ words! {
     back_home: "Back to the notifications" / "Retour aux notifications";
     go_back: "Go back" / "Revenir";
 
+
+    // hooks
+    add_email: "Add an e-mail notification" / "Ajouter une notification par e-mail";
+    add_webhook: "Add a webhook" / "Ajouter un webhook";
+    add: "Add" / "Ajouter";
+    emails_intro: "Who is written to, and about what." / "À qui l’on écrit, et à propos de quoi.";
+    webhooks_intro: "What is posted, where, and in which format." / "Ce qui est posté, où, et dans quel format.";
+    no_emails: "No e-mail notifications" / "Aucune notification par e-mail";
+    no_emails_intro: "Nobody is written to about what happens here. Add one to tell the whole organisation, some roles, some members or any address." / "Personne ne reçoit d’e-mail sur ce qui se passe ici. Ajoutez-en une pour prévenir toute l’organisation, certains rôles, certains membres ou une adresse.";
+    no_webhooks: "No webhooks" / "Aucun webhook";
+    no_webhooks_intro: "Have events posted to a chat or to a service of your own: paste its URL, choose what to be told of." / "Faites poster les événements dans une messagerie ou vers votre propre service : collez son URL et choisissez de quoi être prévenu.";
+    none_match: "Nothing matches" / "Rien ne correspond";
+    none_match_intro: "No notification has this name, URL or state." / "Aucune notification n’a ce nom, cette URL ou cet état.";
+    show_all: "Show all" / "Tout afficher";
+    search: "Search" / "Rechercher";
+    search_hooks: "Search by name, URL or address" / "Rechercher par nom, URL ou adresse";
+    state: "State" / "État";
+    any_state: "Any state" / "Tous les états";
+    enabled: "Enabled" / "Activé";
+    paused: "Paused" / "En pause";
+    disabled: "Disabled" / "Désactivé";
+    disabled_why: "Disabled: no destination of it works any more." / "Désactivé : aucune de ses destinations ne fonctionne plus.";
+    failing: "Failing" / "En échec";
+    failing_since: "failing since" / "en échec depuis";
+    held(n): "held: {n}" / "retenus : {n}";
+    dead(n): "not delivered: {n}" / "non livrés : {n}";
+    pause: "Pause" / "Mettre en pause";
+    resume: "Resume" / "Reprendre";
+    edit: "Edit" / "Modifier";
+    delete: "Delete" / "Supprimer";
+    secret: "Secret" / "Secret";
+    of_hook(what, name): "{what}: {name}" / "{what} : {name}";
+    to: "To" / "À";
+    url: "URL" / "URL";
+    about: "Events" / "Événements";
+    scope: "For" / "Pour";
+    last_result: "Last result" / "Dernier résultat";
+    last_results: "Last results" / "Derniers résultats";
+    nothing_yet: "nothing sent yet" / "rien d’envoyé";
+    result_delivered: "delivered" / "livré";
+    result_dead: "not delivered" / "non livré";
+    result_waiting: "waiting" / "en attente";
+    result_cancelled: "cancelled" / "annulé";
+    newest_first(results): "newest first: {results}" / "du plus récent : {results}";
+    every_event: "Every event" / "Tous les événements";
+    all_resources: "All applications and add-ons" / "Toutes les applications et add-ons";
+    and_more(names, n): "{names} and {n} more" / "{names} et {n} de plus";
+    whole_organisation: "the whole organisation" / "toute l’organisation";
+    you: "you" / "vous";
+    roles_of(roles): "members who are {roles}" / "membres {roles}";
+    page_of(page, pages): "Page {page} of {pages}" / "Page {page} sur {pages}";
+    previous: "Previous" / "Précédent";
+    next: "Next" / "Suivant";
+    said_added: "Added." / "Ajouté.";
+    said_saved: "Saved." / "Enregistré.";
+    said_paused: "Paused. What happens meanwhile is held." / "En pause. Ce qui arrive entre-temps est retenu.";
+    said_resumed: "Resumed." / "Repris.";
+    said_deleted: "Deleted." / "Supprimé.";
+
+    // resuming, deleting
+    resume_title(name): "Resume “{name}”" / "Reprendre « {name} »";
+    resume_intro(n): "{n} deliveries were held while it was paused. What becomes of them?" / "{n} envois ont été retenus pendant la pause. Qu’en faire ?";
+    catch_up: "Deliver them, oldest first" / "Les livrer, du plus ancien au plus récent";
+    skip_held: "Skip them" / "Les abandonner";
+    skip_hint: "They are cancelled and listed under Deliveries." / "Ils sont annulés et listés dans les envois.";
+    delete_title(name): "Delete “{name}”?" / "Supprimer « {name} » ?";
+    delete_intro: "Nothing more is sent by it, and what waits is cancelled. What was sent stays listed." / "Plus rien n’est envoyé par elle, et ce qui attend est annulé. Ce qui a été envoyé reste listé.";
+    delete_default(events): "The members are no longer written to about: {events}. You can add an e-mail notification of your own at any time." / "Les membres ne recevront plus d’e-mail sur : {events}. Vous pouvez ajouter votre propre notification à tout moment.";
+    delete_it: "Delete it" / "La supprimer";
+    keep_it: "Keep it" / "La garder";
+
+    // the form
+    new_email: "New e-mail notification" / "Nouvelle notification par e-mail";
+    new_webhook: "New webhook" / "Nouveau webhook";
+    name: "Name" / "Nom";
+    name_hint: "How you find it again." / "Pour la retrouver.";
+    suggested_email: "E-mails of mine" / "Mes e-mails";
+    suggested(format): "To {format}" / "Vers {format}";
+    webhook_url: "Webhook URL" / "URL du webhook";
+    webhook_url_n(n): "Webhook URL {n}" / "URL du webhook n° {n}";
+    url_kept: "Kept as it is unless you type another one." / "Conservée telle quelle sauf si vous en saisissez une autre.";
+    format: "Format" / "Format";
+    recognised_from_url: "Recognised from the URL" / "Reconnu d’après l’URL";
+    recognised(format): "Recognised: {format}" / "Reconnu : {format}";
+    not_recognised: "This URL belongs to no service we know: the event is posted as JSON." / "Cette URL n’appartient à aucun service connu : l’événement est posté en JSON.";
+    where_to_get: "Where to get such a URL" / "Où trouver une telle URL";
+    another_url: "Add another URL" / "Ajouter une autre URL";
+    remove_url: "Take this URL off when saving" / "Retirer cette URL à l’enregistrement";
+    required: "required" / "obligatoire";
+    kept_secret: "Kept secret. Leave the dots to keep it." / "Gardé secret. Laissez les points pour le conserver.";
+    only_events: "Only send notification for these events" / "N’envoyer de notification que pour ces événements";
+    only_events_hint: "None chosen means every event." / "Aucun choix signifie tous les événements.";
+    families: "By subject" / "Par sujet";
+    single_events: "Single events" / "Événements un à un";
+    find_event: "Find an event" / "Trouver un événement";
+    only_resources: "Only for these applications and add-ons" / "Seulement pour ces applications et add-ons";
+    only_resources_hint: "None chosen means all of them, those created later too." / "Aucun choix signifie toutes, y compris celles créées plus tard.";
+    find_resource: "Find an application or add-on" / "Trouver une application ou un add-on";
+    no_resources: "There are no applications or add-ons here yet." / "Il n’y a pas encore d’application ni d’add-on ici.";
+    more_resources(n): "{n} more: search to find them." / "{n} de plus : recherchez pour les trouver.";
+    no_resource_matches: "No other application or add-on has this name." / "Aucune autre application ni add-on n’a ce nom.";
+    resource_gone: "deleted" / "supprimé";
+    recipients: "Recipients" / "Destinataires";
+    everyone_in(name): "The whole organisation {name}" / "Toute l’organisation {name}";
+    everyone_hint: "Whoever is a member when something happens, those who join later too." / "Tous les membres au moment de l’événement, y compris ceux qui arriveront plus tard.";
+    yourself: "You" / "Vous";
+    only_roles: "Only members of these roles" / "Seulement les membres ayant ces rôles";
+    only_members: "Only these members" / "Seulement ces membres";
+    addresses: "Other addresses" / "Autres adresses";
+    addresses_hint: "One a line." / "Une par ligne.";
+    find_member: "Find a member" / "Trouver un membre";
+    save: "Save" / "Enregistrer";
+    cancel: "Cancel" / "Annuler";
+    look_again: "Refresh the preview" / "Actualiser l’aperçu";
+    mend: "Some fields need another look. Nothing was saved yet." / "Certains champs sont à revoir. Rien n’est encore enregistré.";
+    changed_meanwhile: "Somebody changed this notification since you opened it. What you typed is below; save again to replace their changes." / "Quelqu’un a modifié cette notification depuis que vous l’avez ouverte. Votre saisie est ci-dessous ; enregistrez à nouveau pour remplacer ses modifications.";
+    deleted_meanwhile: "Somebody deleted this notification since you opened it. What you typed is below; save it as a new one." / "Quelqu’un a supprimé cette notification depuis que vous l’avez ouverte. Votre saisie est ci-dessous ; enregistrez-la comme une nouvelle.";
+    session_changed: "You signed in again since this page was opened. What you typed is below; save again." / "Vous vous êtes reconnecté depuis l’ouverture de cette page. Votre saisie est ci-dessous ; enregistrez à nouveau.";
+
+    // what can be wrong in the form
+    wrong_name: "A name has 1 to 200 bytes." / "Un nom a de 1 à 200 octets.";
+    wrong_url(why): "This URL cannot be used: it {why}." / "Cette URL ne peut pas être utilisée : {why}.";
+    url_needed: "Paste the URL to post to." / "Collez l’URL vers laquelle poster.";
+    url_masked: "Paste the whole URL: this one is masked." / "Collez l’URL entière : celle-ci est masquée.";
+    wrong_format(why): "This does not fit the format: {why}." / "Cela ne convient pas au format : {why}.";
+    wrong_recipients(why): "Check the recipients: {why}." / "Vérifiez les destinataires : {why}.";
+    recipients_needed: "Choose at least one recipient." / "Choisissez au moins un destinataire.";
+    wrong_address(address): "“{address}” is not an e-mail address." / "« {address} » n’est pas une adresse e-mail.";
+    wrong_events: "One of these events does not exist any more; choose again." / "L’un de ces événements n’existe plus ; choisissez à nouveau.";
+    wrong_scope: "One of these is not yours; choose again." / "L’un de ces éléments n’est pas à vous ; choisissez à nouveau.";
+    too_many_scope: "At most 1,000 can be chosen; choose none to mean all." / "Au plus 1 000 peuvent être choisis ; n’en choisissez aucun pour tous.";
+    too_many_hooks: "There are as many notifications as there may be; delete one first." / "Le nombre maximal de notifications est atteint ; supprimez-en une d’abord.";
+    url_too_long: "must be at most 2,048 bytes long" / "elle doit faire au plus 2 048 octets";
+    url_not_http: "must begin with http:// or https:// and a host" / "elle doit commencer par http:// ou https:// et un hôte";
+    url_characters: "must not hold spaces, control characters or backslashes" / "elle ne doit contenir ni espace, ni caractère de contrôle, ni barre oblique inverse";
+    url_userinfo: "must not hold a user name or a password" / "elle ne doit contenir ni nom d’utilisateur ni mot de passe";
+    url_fragment: "must not hold a fragment (#…)" / "elle ne doit pas contenir de fragment (#…)";
+    url_host: "must have a host that is a name or an IP address" / "son hôte doit être un nom ou une adresse IP";
+    url_spelling: "must spell its host as it is meant" / "son hôte doit être écrit tel qu’il est";
+    url_port(port): "must not use port {port}, which belongs to another protocol" / "elle ne doit pas utiliser le port {port}, qui appartient à un autre protocole";
+    url_private(host): "points to {host}, which is not on the public Internet; only the operator can allow that" / "elle désigne {host}, qui n’est pas sur l’Internet public ; seul l’opérateur peut l’autoriser";
+
+    // the preview
+    preview: "Preview" / "Aperçu";
+    preview_of_event: "Of the latest matching event" / "Du dernier événement correspondant";
+    preview_of_sample: "Of a sample event: nothing that matches happened lately" / "D’un événement d’exemple : rien de correspondant récemment";
+    subject: "Subject" / "Objet";
+    html_letter: "The letter as HTML" / "Le message en HTML";
+    text_letter: "The letter as plain text" / "Le message en texte brut";
+    exact_request: "The exact request" / "La requête exacte";
+    picture: "As it will look" / "L’apparence";
+    by(name): "By {name}" / "Par {name}";
+    preview_incomplete(why): "The request appears here once the form is complete: {why}" / "La requête s’affichera une fois le formulaire complet : {why}";
+
+    // the secret
+    secret_of(name): "Secret of “{name}”" / "Secret de « {name} »";
+    secret_intro: "Requests are signed with it, so that the receiver knows they are ours. Copy it now: it is shown for ten minutes, and never again." / "Les requêtes sont signées avec lui, pour que le destinataire sache qu’elles viennent de nous. Copiez-le maintenant : il est affiché pendant dix minutes, puis plus jamais.";
+    secret_hidden: "The secret is not shown again. If it is lost, or somebody else has seen it, rotate it." / "Le secret n’est plus affiché. S’il est perdu, ou si quelqu’un d’autre l’a vu, renouvelez-le.";
+    copy: "Copy" / "Copier";
+    copied: "Copied" / "Copié";
+    verify_title: "Check that a request is ours" / "Vérifier qu’une requête vient de nous";
+    verify_intro: "Each of these checks the signature of a request against the secret (Standard Webhooks)." / "Chacun vérifie la signature d’une requête avec le secret (Standard Webhooks).";
+    rotate: "Rotate the secret" / "Renouveler le secret";
+    rotate_intro: "A new secret signs from now on. The old one signs too for a while, so that the receiver can change over." / "Un nouveau secret signe désormais. L’ancien signe aussi quelque temps, pour que le destinataire puisse changer.";
+    overlap: "The old one stays valid for" / "L’ancien reste valable";
+    overlap_none: "no time: it was seen by somebody else" / "plus du tout : quelqu’un d’autre l’a vu";
+    overlap_hour: "one hour" / "une heure";
+    overlap_day: "one day" / "un jour";
+    overlap_week: "one week" / "une semaine";
+    rotating_until: "The secret before still signs until" / "Le secret précédent signe encore jusqu’à";
+    done: "Done" / "Terminé";
+
     // times
     just_now: "just now" / "à l’instant";
     minutes_ago(n): "{n} min ago" / "il y a {n} min";
@@ -135,6 +307,84 @@ words! {
     in_hours(n): "in {n} h" / "dans {n} h";
     in_days(n): "in {n} d" / "dans {n} j";
     never: "never" / "jamais";
+}
+
+/// Makes the names of things the catalogue and the formats know by a word of their own.
+macro_rules! named {
+    ($($word:literal : $en:literal / $fr:literal;)+) => {
+        impl Lang {
+            /// What people call a kind, a family, a category or a role of this name, if it is one of ours.
+            pub(crate) fn named(self, word: &str) -> Option<&'static str> {
+                match word {
+                    $($word => Some(match self { Self::En => $en, Self::Fr => $fr }),)+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+named! {
+    "META_DEPLOYMENT_RESULT": "Result of deployments (success/fail)" / "Résultat des déploiements (succès/échec)";
+    "META_SERVICE_LIFECYCLE": "Service lifecycle" / "Cycle de vie des services";
+    "META_SERVICE_MANAGEMENT": "Service management" / "Gestion des services";
+    "META_CREDITS": "Credits" / "Crédits";
+    "Account": "Account" / "Compte";
+    "Organisation": "Organisation" / "Organisation";
+    "Add-on": "Add-ons" / "Add-ons";
+    "Application": "Applications" / "Applications";
+    "Deployment": "Deployments" / "Déploiements";
+    "Notifications": "Notifications" / "Notifications";
+    "Other": "Other" / "Autres";
+    "ACCOUNT_CREATION": "Account created" / "Compte créé";
+    "ACCOUNT_DELETION": "Account deleted" / "Compte supprimé";
+    "ACCOUNT_EDITION": "Account changed" / "Compte modifié";
+    "ORGANISATION_CREATION": "Organisation created" / "Organisation créée";
+    "ORGANISATION_DELETION": "Organisation deleted" / "Organisation supprimée";
+    "ORGANISATION_EDITION": "Organisation changed" / "Organisation modifiée";
+    "ORGANISATION_USER_ADDITION": "Member added" / "Membre ajouté";
+    "ADDON_CREATION": "Add-on created" / "Add-on créé";
+    "ADDON_DELETION": "Add-on deleted" / "Add-on supprimé";
+    "APPLICATION_CREATION": "Application created" / "Application créée";
+    "APPLICATION_DELETION": "Application deleted" / "Application supprimée";
+    "APPLICATION_EDITION": "Application changed" / "Application modifiée";
+    "APPLICATION_REDEPLOY": "Redeployment asked for" / "Redéploiement demandé";
+    "APPLICATION_STOP": "Application stopped" / "Application arrêtée";
+    "DEPLOYMENT_ACTION_BEGIN": "Deployment began" / "Déploiement commencé";
+    "DEPLOYMENT_ACTION_END": "Deployment ended" / "Déploiement terminé";
+    "DEPLOYMENT_FAIL": "Deployment failed" / "Déploiement échoué";
+    "DEPLOYMENT_SUCCESS": "Deployment succeeded" / "Déploiement réussi";
+    "GIT_PUSH": "Commits pushed" / "Commits poussés";
+    "CLEVER_TOOLS_REQUEST": "Command line used" / "Ligne de commande utilisée";
+    "CREDITS_ADDED": "Credits added" / "Crédits ajoutés";
+    "CREDITS_WARNING": "Credits running low" / "Crédits bientôt épuisés";
+    "CREDITS_EXHAUSTED": "Credits run out" / "Crédits épuisés";
+    "HOOK_FAILING": "Webhook failing" / "Webhook en échec";
+    "HOOK_DISABLED": "Webhook switched off" / "Webhook désactivé";
+    "ADDRESS_SUPPRESSED": "Address given up" / "Adresse abandonnée";
+    "ADMIN": "administrators" / "administrateurs";
+    "MANAGER": "managers" / "gestionnaires";
+    "DEVELOPER": "developers" / "développeurs";
+    "ACCOUNTING": "accounting" / "comptabilité";
+}
+
+impl Lang {
+    /// A whole number as people write it.
+    pub(crate) fn count(self, number: u64) -> String {
+        let digits = number.to_string();
+        let between = match self {
+            Self::En => ',',
+            Self::Fr => '\u{202F}',
+        };
+        let mut out = String::with_capacity(digits.len() * 2);
+        for (at, digit) in digits.chars().enumerate() {
+            if at > 0 && (digits.len() - at).is_multiple_of(3) {
+                out.push(between);
+            }
+            out.push(digit);
+        }
+        out
+    }
 }
 
 #[cfg(test)]
@@ -156,5 +406,23 @@ mod tests {
             assert_eq!(Lang::asked(&headers), expected, "{asked}");
         }
         assert_eq!(Lang::asked(&HeaderMap::new()), Lang::En);
+    }
+
+    #[test]
+    fn everything_the_catalogue_is_born_with_has_a_name_in_both_languages() {
+        let catalogue = sonnette_core::catalogue::Catalogue::builtin().unwrap();
+        let kinds = catalogue.kinds().iter().filter(|kind| !kind.private);
+        let families = catalogue.families().iter().map(|family| family.name.as_str());
+        for name in kinds.flat_map(|kind| [kind.name.as_str(), kind.category.as_str()]).chain(families) {
+            assert!(Lang::Fr.named(name).is_some(), "{name} has no name");
+        }
+    }
+
+    #[test]
+    fn numbers_are_grouped() {
+        for (number, en, fr) in [(0, "0", "0"), (999, "999", "999"), (1284, "1,284", "1\u{202F}284")] {
+            assert_eq!((Lang::En.count(number).as_str(), Lang::Fr.count(number).as_str()), (en, fr));
+        }
+        assert_eq!(Lang::En.count(12_345_678), "12,345,678");
     }
 }
