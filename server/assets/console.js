@@ -57,6 +57,13 @@ document.addEventListener('DOMContentLoaded', () => {
     all('[data-group]', list).forEach((group) => { group.hidden = !group.querySelector('[data-line]:not([hidden])'); });
   });
 
+  // What the format of each URL takes besides is shown as soon as the server says which format it is.
+  const fields = (form, place) => {
+    const said = place.querySelector('[data-formats]');
+    const formats = new Map((said ? said.dataset.formats : '').split(' ').map((one) => one.split(':')));
+    all('[data-at]', form).forEach((field) => { if (formats.has(field.dataset.at)) field.hidden = formats.get(field.dataset.at) !== field.dataset.format; });
+  };
+
   // [data-fragment="#place"] on a form: whenever it changes its fields are sent to data-from, and what comes back is swapped in.
   // The last answer wins, whatever order they come in.
   const fragment = (form) => {
@@ -66,7 +73,7 @@ document.addEventListener('DOMContentLoaded', () => {
       try {
         const answer = await fetch(form.dataset.from, { method: 'POST', body: new URLSearchParams(new FormData(form)), headers: { 'X-Fragment': '1' } });
         const html = answer.ok ? await answer.text() : null;
-        if (mine === asked && html !== null) { place.innerHTML = html; tick(); }
+        if (mine === asked && html !== null) { place.innerHTML = html; tick(); fields(form, place); }
       } catch { /* the network is away: what is shown stays */ }
     };
     form.addEventListener('input', (event) => {
@@ -76,4 +83,19 @@ document.addEventListener('DOMContentLoaded', () => {
     });
   };
   all('form[data-fragment]').forEach(fragment);
+
+  // [data-search="#list"]: asks the server for the lines that match; what is ticked goes along, and comes back ticked.
+  all('[data-search]').forEach((input) => {
+    let timer, asked = 0;
+    const load = async () => {
+      const mine = ++asked;
+      try {
+        const answer = await fetch(input.dataset.from, { method: 'POST', body: new URLSearchParams(new FormData(input.form)) });
+        const html = answer.ok ? await answer.text() : null;
+        if (mine === asked && html !== null) document.querySelector(input.dataset.search).innerHTML = html;
+      } catch { /* the network is away: what is shown stays */ }
+    };
+    input.addEventListener('input', () => { clearTimeout(timer); timer = setTimeout(load, 200); });
+    input.addEventListener('keydown', (event) => { if (event.key === 'Enter') event.preventDefault(); });
+  });
 });

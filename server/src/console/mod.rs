@@ -13,12 +13,17 @@ mod describe;
 mod door;
 mod form;
 mod frame;
+mod guides;
+mod hook_form;
 mod hooks;
 mod limits;
 mod oops;
+mod preview;
 mod reader;
+mod secret;
 mod sign_in;
 mod time;
+mod typed;
 mod words;
 
 use std::sync::Arc;
@@ -34,6 +39,7 @@ pub(crate) use door::nowhere;
 use hooks::Sort;
 use limits::Limits;
 use reader::Visitor;
+use secret::Reveals;
 
 /// What the console needs besides what the API needs.
 pub struct Console {
@@ -42,12 +48,13 @@ pub struct Console {
     /// Whether sign-in links are printed too, for trying things on one's own machine.
     pub aloud: bool,
     asked: Limits,
+    reveals: Reveals,
 }
 
 impl Console {
     /// A console at this address.
     pub fn new(base: Url, aloud: bool) -> Self {
-        Self { base, aloud, asked: Limits::default() }
+        Self { base, aloud, asked: Limits::default(), reveals: Reveals::default() }
     }
 
     fn secure(&self) -> bool {
@@ -63,6 +70,8 @@ pub(crate) fn routes(site: &Arc<Site>) -> Router<Arc<Site>> {
         .route("/sign-in/open", post(sign_in::open))
         .route("/sign-in/{link}", get(sign_in::link))
         .route("/sign-out", post(sign_in::out))
+        .route("/o/{owner}/emails/letter", get(preview::letter))
+        .route("/o/{owner}/webhooks/{hook}/secret", get(secret::page).post(secret::rotate))
         .merge(of(Sort::Emails))
         .merge(of(Sort::Webhooks))
         .layer(from_fn_with_state(Arc::clone(site), door::door));
@@ -73,7 +82,11 @@ pub(crate) fn routes(site: &Arc<Site>) -> Router<Arc<Site>> {
 fn of(sort: Sort) -> Router<Arc<Site>> {
     let at = |rest: &str| format!("/o/{{owner}}/{}{rest}", sort.path());
     Router::new()
-        .route(&at(""), get(hooks::list))
+        .route(&at(""), get(hooks::list).post(hook_form::add))
+        .route(&at("/new"), get(hook_form::new))
+        .route(&at("/preview"), post(preview::fragment))
+        .route(&at("/resources"), post(hook_form::resources))
+        .route(&at("/{hook}"), get(hook_form::edit).post(hook_form::replace))
         .route(&at("/{hook}/pause"), post(hooks::pause))
         .route(&at("/{hook}/resume"), get(hooks::ask_resume).post(hooks::resume))
         .route(&at("/{hook}/delete"), get(hooks::ask_delete).post(hooks::delete))

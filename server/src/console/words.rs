@@ -148,7 +148,7 @@ words! {
     disabled: "Disabled" / "Désactivé";
     disabled_why: "Disabled: no destination of it works any more." / "Désactivé : aucune de ses destinations ne fonctionne plus.";
     failing: "Failing" / "En échec";
-    failing_since: "failing since" / "en échec depuis";
+    since: "since" / "depuis";
     held(n): "held: {n}" / "retenus : {n}";
     dead(n): "not delivered: {n}" / "non livrés : {n}";
     pause: "Pause" / "Mettre en pause";
@@ -277,6 +277,7 @@ words! {
     exact_request: "The exact request" / "La requête exacte";
     picture: "As it will look" / "L’apparence";
     by(name): "By {name}" / "Par {name}";
+    preview_needs_url: "Paste a URL to see the exact request." / "Collez une URL pour voir la requête exacte.";
     preview_incomplete(why): "The request appears here once the form is complete: {why}" / "La requête s’affichera une fois le formulaire complet : {why}";
 
     // the secret

@@ -159,7 +159,7 @@ impl Site {
     }
 
     /// A whole hook from what is meant and, if it is there already, from what it was.
-    pub(in crate::http) async fn hook(
+    pub(crate) async fn hook(
         &self,
         hook: HookId,
         owner: OwnerId,

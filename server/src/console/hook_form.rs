@@ -1,0 +1,586 @@
+//! Adding and editing a hook. The API's own rules judge what is typed; their word is put beside the field it is about.
+
+use std::collections::{BTreeMap, HashSet};
+
+use axum::Extension;
+use axum::extract::State;
+use axum::response::{IntoResponse, Redirect, Response};
+use http::StatusCode;
+use sonnette_core::formats::{self, FORMATS};
+use sonnette_core::ids::{HookId, OwnerId};
+use sonnette_core::model::{Hook, Role, Way};
+use sonnette_core::ports::Changed;
+use sonnette_core::signing;
+use url::Url;
+
+use super::describe;
+use super::form::Form;
+use super::frame::{Frame, show};
+use super::guides;
+use super::hooks::{self, Sort};
+use super::oops::Oops;
+use super::preview::Preview;
+use super::reader::{Here, Visitor};
+use super::typed::{Typed, TypedUrl, version};
+use super::words::Lang;
+use crate::contract::problem::{Id, Problem};
+use crate::egress::guard::Refused;
+use crate::http::{At, Place, Site};
+
+/// Applications and add-ons, and members, shown besides those chosen.
+const SHOWN: usize = 50;
+
+/// A box to tick.
+struct Tick {
+    value: String,
+    label: String,
+    hint: String,
+    ticked: bool,
+}
+
+/// Boxes under one heading.
+struct Group {
+    title: String,
+    ticks: Vec<Tick>,
+    open: bool,
+}
+
+/// The applications and add-ons to choose from.
+#[derive(askama::Template)]
+#[template(path = "console/resources.html")]
+struct Choice {
+    w: Lang,
+    ticks: Vec<Tick>,
+    more: Option<String>,
+    searched: bool,
+}
+
+/// One URL of the form.
+struct UrlField {
+    at: usize,
+    id: String,
+    label: String,
+    url: String,
+    kept: bool,
+    removable: bool,
+    dropped: bool,
+    formats: Vec<(&'static str, &'static str, bool)>,
+    recognise: bool,
+    fields: Vec<FormatField>,
+    url_error: Option<String>,
+    format_error: Option<String>,
+}
+
+/// What a format takes besides the URL.
+struct FormatField {
+    format: &'static str,
+    name: String,
+    title: &'static str,
+    hint: &'static str,
+    secret: bool,
+    required: bool,
+    shown: bool,
+    value: String,
+    error: Option<String>,
+}
+
+#[derive(askama::Template)]
+#[template(path = "console/hook_form.html")]
+struct FormPage {
+    frame: Frame,
+    base: String,
+    action: String,
+    emails: bool,
+    /// The hook that is edited, by its id; empty for a new one.
+    hook: String,
+    version: String,
+    warning: Option<&'static str>,
+    errors: BTreeMap<String, String>,
+    name: String,
+    suggested: String,
+    urls: Vec<UrlField>,
+    guides: Vec<(&'static str, &'static [&'static str])>,
+    personal: bool,
+    everyone: bool,
+    everyone_label: String,
+    roles: Vec<Tick>,
+    members: Vec<Tick>,
+    addresses: String,
+    families: Vec<Tick>,
+    kinds: Vec<Group>,
+    choice: Choice,
+    q: String,
+    preview: Preview,
+}
+
+impl FormPage {
+    fn error(&self, field: &str) -> Option<&String> {
+        self.errors.get(field)
+    }
+}
+
+/// Why a form is shown (again).
+#[derive(Default)]
+struct Why {
+    errors: BTreeMap<String, String>,
+    warning: Option<&'static str>,
+    /// What is looked for among the applications and add-ons.
+    q: String,
+    more_urls: bool,
+}
+
+async fn page(
+    site: &Site,
+    visitor: &Visitor,
+    here: &Here,
+    sort: Sort,
+    (mut typed, before): (Typed, Option<&Hook>),
+    why: Why,
+) -> Result<Response, Oops> {
+    let lang = visitor.lang();
+    if why.more_urls {
+        typed.urls.push(TypedUrl::default());
+    }
+    let catalogue = &site.parts.catalogue;
+    let tick = |name: &str, hint: String| Tick {
+        value: name.to_owned(),
+        label: describe::event(lang, catalogue, name),
+        hint,
+        ticked: typed.events.contains(name),
+    };
+    let families = catalogue.families().iter().map(|family| {
+        let kinds = family.kinds.iter().filter_map(|number| catalogue.kind_at(*number));
+        let words: Vec<_> = kinds.map(|kind| describe::event(lang, catalogue, &kind.name)).collect();
+        tick(&family.name, words.join(", "))
+    });
+    // The order people look for: what is deployed first.
+    let order =
+        ["META_DEPLOYMENT_RESULT", "META_SERVICE_LIFECYCLE", "META_SERVICE_MANAGEMENT", "META_CREDITS"];
+    let mut families: Vec<_> = families.collect();
+    families.sort_by_key(|one| order.iter().position(|name| *name == one.value).unwrap_or(order.len()));
+    let mut kinds: Vec<Group> = Vec::new();
+    for kind in catalogue.kinds().iter().filter(|kind| !kind.private) {
+        let title = lang.named(&kind.category).unwrap_or(&kind.category);
+        let one = tick(&kind.name, kind.name.clone());
+        let at = kinds.iter().position(|group| group.title == title).unwrap_or_else(|| {
+            kinds.push(Group { title: title.to_owned(), ticks: Vec::new(), open: false });
+            kinds.len() - 1
+        });
+        kinds[at].open |= one.ticked;
+        kinds[at].ticks.push(one);
+    }
+    // What is deployed is what most people look for.
+    let first =
+        ["Deployment", "Application", "Add-on", "Organisation"].map(|name| lang.named(name).unwrap_or(name));
+    kinds.sort_by_key(|group| first.iter().position(|name| *name == group.title).unwrap_or(first.len()));
+    let (roles, members) = if sort == Sort::Emails {
+        (role_ticks(lang, &typed), member_ticks(site, here, &typed).await?)
+    } else {
+        (Vec::new(), Vec::new())
+    };
+    let preview = Preview::of(site, visitor, here, sort, &typed, before).await?;
+    let choice = choice(site, lang, here, &typed, &why.q).await?;
+    let title = match (before, sort) {
+        (Some(hook), _) => hook.name.clone(),
+        (None, Sort::Emails) => lang.new_email().to_owned(),
+        (None, Sort::Webhooks) => lang.new_webhook().to_owned(),
+    };
+    let base = here.path(sort.path());
+    let guides = FORMATS.iter().map(|format| (format.title, guides::steps(lang, format.name)));
+    let page = FormPage {
+        frame: Frame::of(&visitor.reader, title, Some(here), sort.section()),
+        action: before.map_or_else(|| base.clone(), |hook| format!("{base}/{}", hook.id)),
+        base,
+        emails: sort == Sort::Emails,
+        hook: before.map(|hook| hook.id.to_string()).unwrap_or_default(),
+        version: before.map(version).unwrap_or_default(),
+        warning: why.warning,
+        suggested: suggested(lang, sort, &typed, before),
+        urls: url_fields(lang, &typed, before, &why.errors),
+        guides: guides.filter(|(_, steps)| !steps.is_empty() && sort == Sort::Webhooks).collect(),
+        personal: matches!(here.owner, OwnerId::User(_)),
+        everyone: typed.everyone,
+        everyone_label: lang.everyone_in(&here.name),
+        roles,
+        members,
+        addresses: typed.addresses,
+        families,
+        kinds,
+        choice,
+        q: why.q,
+        preview,
+        errors: why.errors,
+        name: typed.name,
+    };
+    let status = if page.errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    Ok(show(status, &page))
+}
+
+fn role_ticks(lang: Lang, typed: &Typed) -> Vec<Tick> {
+    let tick = |role: Role| Tick {
+        value: role.as_str().to_owned(),
+        label: lang.named(role.as_str()).unwrap_or(role.as_str()).to_owned(),
+        hint: String::new(),
+        ticked: typed.roles.contains(role.as_str()),
+    };
+    Role::ALL.into_iter().map(tick).collect()
+}
+
+async fn member_ticks(site: &Site, here: &Here, typed: &Typed) -> Result<Vec<Tick>, Oops> {
+    let OwnerId::Organisation(id) = here.owner else { return Ok(Vec::new()) };
+    let members = site.parts.store.members(id).await?.into_iter().map(|member| Tick {
+        ticked: typed.members.contains(&member.user.id.to_string()),
+        value: member.user.id.to_string(),
+        label: if member.user.name.is_empty() { member.user.email.clone() } else { member.user.name },
+        hint: member.user.email,
+    });
+    let mut ticks: Vec<_> = members.collect();
+    ticks.sort_by_cached_key(|one| (!one.ticked, one.label.to_lowercase()));
+    Ok(ticks)
+}
+
+/// Those chosen first, whatever is looked for, then the first of those that match.
+async fn choice(site: &Site, lang: Lang, here: &Here, typed: &Typed, q: &str) -> Result<Choice, Oops> {
+    let mut all = site.parts.store.resources(here.owner).await?;
+    all.sort_by_cached_key(|one| one.name.to_lowercase());
+    let chosen: HashSet<&str> = typed.scope.iter().map(String::as_str).collect();
+    let is_chosen = |one: &sonnette_core::model::Resource| {
+        chosen.contains(one.id.as_str())
+            || one.real_id.as_ref().is_some_and(|id| chosen.contains(id.as_str()))
+    };
+    let mut ticks: Vec<_> = Vec::new();
+    let mut known: HashSet<&str> = HashSet::new();
+    for one in all.iter().filter(|one| is_chosen(one)) {
+        // An add-on has two ids; the one chosen stays.
+        let real = one.real_id.as_ref().filter(|id| chosen.contains(id.as_str()));
+        let value = real.unwrap_or(&one.id).as_str();
+        known.extend([one.id.as_str(), value]);
+        ticks.push(Tick {
+            value: value.to_owned(),
+            label: one.name.clone(),
+            hint: one.id.to_string(),
+            ticked: true,
+        });
+    }
+    let gone = typed.scope.iter().filter(|id| !known.contains(id.as_str()));
+    ticks.extend(gone.map(|id| Tick {
+        value: id.clone(),
+        label: id.clone(),
+        hint: lang.resource_gone().to_owned(),
+        ticked: true,
+    }));
+    let wanted = q.trim().to_lowercase();
+    let mut rest = all.iter().filter(|one| {
+        !is_chosen(one)
+            && (wanted.is_empty() || one.name.to_lowercase().contains(&wanted) || one.id.as_str() == wanted)
+    });
+    ticks.extend(rest.by_ref().take(SHOWN).map(|one| Tick {
+        value: one.id.to_string(),
+        label: one.name.clone(),
+        hint: one.id.to_string(),
+        ticked: false,
+    }));
+    let more = rest.count();
+    Ok(Choice {
+        w: lang,
+        ticks,
+        more: (more > 0).then(|| lang.more_resources(lang.count(more.try_into().unwrap_or_default()))),
+        searched: !wanted.is_empty(),
+    })
+}
+
+fn url_fields(
+    lang: Lang,
+    typed: &Typed,
+    before: Option<&Hook>,
+    errors: &BTreeMap<String, String>,
+) -> Vec<UrlField> {
+    let old = match before.map(|hook| &hook.way) {
+        Some(Way::Webhook { destinations }) => destinations.as_slice(),
+        _ => &[],
+    };
+    let several = typed.urls.len() > 1;
+    let error = |name: &str| errors.get(name).cloned();
+    let field = |(at, one): (usize, &TypedUrl)| {
+        let kept = old.iter().find(|old| old.id.to_string() == one.id);
+        let format = one.format(kept).map_or("raw", |format| format.name);
+        let fields = FORMATS.iter().flat_map(|of| of.fields.iter().map(move |field| (of.name, field)));
+        UrlField {
+            at,
+            id: one.id.clone(),
+            label: if several { lang.webhook_url_n(at + 1) } else { lang.webhook_url().to_owned() },
+            url: one.url.clone(),
+            kept: kept.is_some() && formats::is_masked(&one.url),
+            removable: several && kept.is_some(),
+            dropped: one.dropped,
+            formats: FORMATS.iter().map(|of| (of.name, of.title, of.name == one.format)).collect(),
+            recognise: one.format.is_empty(),
+            fields: fields
+                .map(|(of, field)| {
+                    let name = format!("field.{at}.{of}.{}", field.name);
+                    FormatField {
+                        format: of,
+                        title: field.title,
+                        hint: field.hint,
+                        secret: field.secret,
+                        required: field.required,
+                        shown: of == format,
+                        value: one
+                            .fields
+                            .get(&(of.to_owned(), field.name.to_owned()))
+                            .cloned()
+                            .unwrap_or_default(),
+                        error: error(&name),
+                        name,
+                    }
+                })
+                .collect(),
+            url_error: error(&format!("url.{at}")),
+            format_error: error(&format!("format.{at}")),
+        }
+    };
+    typed.urls.iter().enumerate().map(field).collect()
+}
+
+/// The name a hook gets if none is typed.
+fn suggested(lang: Lang, sort: Sort, typed: &Typed, before: Option<&Hook>) -> String {
+    match sort {
+        Sort::Emails => lang.suggested_email().to_owned(),
+        Sort::Webhooks => {
+            let first = typed.wanted(before).next().and_then(|(_, one, old)| one.format(old));
+            match first {
+                Some(format) if format.name != "raw" => lang.suggested(format.title),
+                // A service of one's own is known by its host.
+                _ => {
+                    let url = typed.wanted(before).next().and_then(|(_, one, old)| one.whole_url(old));
+                    let url = url.and_then(|url| Url::parse(url.expose()).ok());
+                    lang.suggested(url.as_ref().and_then(Url::host_str).unwrap_or("JSON"))
+                }
+            }
+        }
+    }
+}
+
+/// `GET /o/{owner}/{sort}/new`
+pub(super) async fn new(
+    State(site): At,
+    Extension(sort): Extension<Sort>,
+    visitor: Visitor,
+    Place(owner): Place<String>,
+) -> Result<Response, Oops> {
+    let here = visitor.at(&site, &owner).await?;
+    here.to_change()?;
+    page(&site, &visitor, &here, sort, (Typed::new(sort), None), Why::default()).await
+}
+
+/// `GET /o/{owner}/{sort}/{hook}`
+pub(super) async fn edit(
+    State(site): At,
+    Extension(sort): Extension<Sort>,
+    visitor: Visitor,
+    Place((owner, hook)): Place<(String, String)>,
+) -> Result<Response, Oops> {
+    let here = visitor.at(&site, &owner).await?;
+    here.to_change()?;
+    let view = hooks::found(&site, &here, sort, &hook).await?;
+    page(&site, &visitor, &here, sort, (Typed::of(&view.hook), Some(&view.hook)), Why::default()).await
+}
+
+/// `POST /o/{owner}/{sort}`
+pub(super) async fn add(
+    State(site): At,
+    Extension(sort): Extension<Sort>,
+    visitor: Visitor,
+    Place(owner): Place<String>,
+    form: Form,
+) -> Result<Response, Oops> {
+    save(&site, sort, &visitor, &owner, None, &form).await
+}
+
+/// `POST /o/{owner}/{sort}/{hook}`
+pub(super) async fn replace(
+    State(site): At,
+    Extension(sort): Extension<Sort>,
+    visitor: Visitor,
+    Place((owner, hook)): Place<(String, String)>,
+    form: Form,
+) -> Result<Response, Oops> {
+    save(&site, sort, &visitor, &owner, Some(&hook), &form).await
+}
+
+async fn save(
+    site: &Site,
+    sort: Sort,
+    visitor: &Visitor,
+    owner: &str,
+    hook: Option<&str>,
+    form: &Form,
+) -> Result<Response, Oops> {
+    let here = visitor.at(site, owner).await?;
+    here.to_change()?;
+    let lang = visitor.lang();
+    let typed = Typed::sent(form);
+    let before = match hook {
+        None => None,
+        Some(hook) => match hooks::found(site, &here, sort, hook).await {
+            Ok(view) => Some(view.hook),
+            Err(Oops::NotFound) => {
+                // Deleted meanwhile: what was typed becomes a new one, if it is sent again.
+                let mut typed = typed;
+                typed.urls.iter_mut().for_each(|one| one.id.clear());
+                let why = Why { warning: Some(lang.deleted_meanwhile()), ..Why::default() };
+                return page(site, visitor, &here, sort, (typed, None), why).await;
+            }
+            Err(oops) => return Err(oops),
+        },
+    };
+    let q = form.get("find").to_owned();
+    // Buttons that only show the form again: without JavaScript they search, add a URL, or refresh the preview.
+    if form.has("look") || form.has("more") {
+        let why = Why { q, more_urls: form.has("more"), ..Why::default() };
+        return page(site, visitor, &here, sort, (typed, before.as_ref()), why).await;
+    }
+    let stale = before.as_ref().is_some_and(|hook| version(hook) != typed.version);
+    let warning = match (form.fresh, stale) {
+        (false, _) => Some(lang.session_changed()),
+        (true, true) => Some(lang.changed_meanwhile()),
+        (true, false) => None,
+    };
+    if let Some(warning) = warning {
+        let why = Why { q, warning: Some(warning), ..Why::default() };
+        return page(site, visitor, &here, sort, (typed, before.as_ref()), why).await;
+    }
+    match keep(site, visitor, &here, sort, &typed, before.as_ref()).await {
+        Ok(response) => Ok(response),
+        Err(Oops::Problem(problem)) if problem.id != Id::Unavailable && problem.id != Id::Busy => {
+            let (field, words) = beside(site, lang, &problem, &typed, before.as_ref());
+            let why = Why { q, errors: BTreeMap::from([(field, words)]), ..Why::default() };
+            page(site, visitor, &here, sort, (typed, before.as_ref()), why).await
+        }
+        Err(oops) => Err(oops),
+    }
+}
+
+/// Stores what is meant, by the API's rules, and goes on to the next page.
+async fn keep(
+    site: &Site,
+    visitor: &Visitor,
+    here: &Here,
+    sort: Sort,
+    typed: &Typed,
+    before: Option<&Hook>,
+) -> Result<Response, Oops> {
+    let lang = visitor.lang();
+    let given = typed.given(sort, before, &suggested(lang, sort, typed, before));
+    let meant = given.meant(&site.parts.catalogue, &site.guard)?;
+    let luck = &site.parts.luck;
+    let id = before.map_or_else(|| HookId(luck.id()), |hook| hook.id);
+    let hook = site.hook(id, here.owner, meant, before).await?;
+    let changed = |changed| match changed {
+        Changed::ForeignResource(id) => {
+            Err(Oops::Problem(Problem::of(Id::ForeignResource, "scope", id.to_string())))
+        }
+        Changed::TooMany => Err(Oops::Problem(Problem::new(Id::TooManyHooks, String::new()))),
+        changed => site.changed(changed),
+    };
+    if before.is_some() {
+        changed(site.parts.store.replace_hook(hook).await?)?;
+        return Ok(hooks::back(here, sort, "saved"));
+    }
+    match sort {
+        Sort::Emails => {
+            changed(site.parts.store.add_hook(hook, None).await?)?;
+            Ok(hooks::back(here, sort, "added"))
+        }
+        Sort::Webhooks => {
+            let secret = signing::secret(&luck.bytes32());
+            changed(site.parts.store.add_hook(hook, Some(secret.clone())).await?)?;
+            site.console.reveals.put(visitor.person.session.id, id, secret, visitor.reader.now);
+            Ok(Redirect::to(&format!("{}/{id}/secret?said=added", here.path(sort.path()))).into_response())
+        }
+    }
+}
+
+/// The field of the form a problem is about, and what to say beside it.
+fn beside(
+    site: &Site,
+    lang: Lang,
+    problem: &Problem,
+    typed: &Typed,
+    before: Option<&Hook>,
+) -> (String, String) {
+    let field = problem.field.as_deref().unwrap_or_default();
+    let (head, rest) = field.split_once(['[', '.']).unwrap_or((field, ""));
+    match head {
+        "name" => ("name".to_owned(), lang.wrong_name().to_owned()),
+        "events" => ("events".to_owned(), lang.wrong_events().to_owned()),
+        "scope" if typed.scope.len() > 1_000 => ("scope".to_owned(), lang.too_many_scope().to_owned()),
+        "scope" => ("scope".to_owned(), lang.wrong_scope().to_owned()),
+        "targets" => ("recipients".to_owned(), wrong_recipients(lang, problem, typed)),
+        "urls" => {
+            let (at, what) = rest.split_once("].").unwrap_or(("0", "url"));
+            // The API counts those that are to be, the form also those that are left blank or taken off.
+            let wanted = at.parse::<usize>().ok().and_then(|at| typed.wanted(before).nth(at));
+            let Some((at, one, old)) = wanted else {
+                return ("url.0".to_owned(), lang.url_needed().to_owned());
+            };
+            if let Some(name) = what.strip_prefix("fields.") {
+                let format = one.format(old).map_or("", |format| format.name);
+                return (format!("field.{at}.{format}.{name}"), lang.wrong_format(&problem.detail));
+            }
+            match what {
+                "format" => (format!("format.{at}"), lang.wrong_format(&problem.detail)),
+                _ => (format!("url.{at}"), wrong_url(site, lang, problem, &one.url)),
+            }
+        }
+        _ if problem.id == Id::TooManyHooks => (String::new(), lang.too_many_hooks().to_owned()),
+        _ => (String::new(), problem.detail.clone()),
+    }
+}
+
+fn wrong_recipients(lang: Lang, problem: &Problem, typed: &Typed) -> String {
+    if let Some(address) = typed.wrong_address() {
+        return lang.wrong_address(address);
+    }
+    if problem.field.as_deref() == Some("targets") {
+        return lang.recipients_needed().to_owned();
+    }
+    lang.wrong_recipients(&problem.detail)
+}
+
+fn wrong_url(site: &Site, lang: Lang, problem: &Problem, url: &str) -> String {
+    let url = url.trim();
+    if url.is_empty() {
+        return lang.url_needed().to_owned();
+    }
+    if formats::is_masked(url) {
+        return lang.url_masked().to_owned();
+    }
+    let why = match site.guard.check_url(url) {
+        Ok(_) => return lang.wrong_format(&problem.detail),
+        Err(Refused::Long) => lang.url_too_long().to_owned(),
+        Err(Refused::NotHttp) => lang.url_not_http().to_owned(),
+        Err(Refused::Characters) => lang.url_characters().to_owned(),
+        Err(Refused::Userinfo) => lang.url_userinfo().to_owned(),
+        Err(Refused::Fragment) => lang.url_fragment().to_owned(),
+        Err(Refused::Host(_)) => lang.url_host().to_owned(),
+        Err(Refused::Spelling(_)) => lang.url_spelling().to_owned(),
+        Err(Refused::Port(port)) => lang.url_port(port),
+        Err(Refused::Name(name)) => lang.url_private(name),
+        Err(Refused::Address(address, _, _)) => lang.url_private(address),
+    };
+    lang.wrong_url(why)
+}
+
+/// `POST /o/{owner}/{sort}/resources`: the applications and add-ons that match, for a form that is being filled in.
+pub(super) async fn resources(
+    State(site): At,
+    visitor: Visitor,
+    Place(owner): Place<String>,
+    form: Form,
+) -> Result<Response, Oops> {
+    let here = visitor.at(&site, &owner).await?;
+    here.to_change()?;
+    let choice = choice(&site, visitor.lang(), &here, &Typed::sent(&form), form.get("find")).await?;
+    Ok(show(StatusCode::OK, &choice))
+}
