@@ -66,7 +66,6 @@ macro_rules! words {
 
 words! {
     // the frame
-    notifications: "Notifications" / "Notifications";
     skip: "Skip to the content" / "Aller au contenu";
     main_navigation: "Notifications" / "Notifications";
     emails: "E-mails" / "E-mails";
@@ -75,7 +74,6 @@ words! {
     live: "Live" / "En direct";
     events: "Events" / "Événements";
     account: "My account" / "Mon compte";
-    overview: "Overview" / "Vue d’ensemble";
     sign_out: "Sign out" / "Se déconnecter";
     personal_space: "Personal space" / "Espace personnel";
     organisations: "Organisations" / "Organisations";
@@ -121,15 +119,12 @@ words! {
     trouble: "That did not work" / "Cela n’a pas marché";
     trouble_intro: "The server cannot do it now. Nothing that was saved is lost; try again in a moment." / "Le serveur ne peut pas le faire maintenant. Rien de ce qui est enregistré n’est perdu ; réessayez dans un instant.";
     refused: "That cannot be done" / "C’est impossible";
-    method: "This address knows other methods" / "Cette adresse connaît d’autres méthodes";
     back_home: "Back to the notifications" / "Retour aux notifications";
-    go_back: "Go back" / "Revenir";
 
 
     // hooks
     add_email: "Add an e-mail notification" / "Ajouter une notification par e-mail";
     add_webhook: "Add a webhook" / "Ajouter un webhook";
-    add: "Add" / "Ajouter";
     emails_intro: "Who is written to, and about what." / "À qui l’on écrit, et à propos de quoi.";
     webhooks_intro: "What is posted, where, and in which format." / "Ce qui est posté, où, et dans quel format.";
     no_emails: "No e-mail notifications" / "Aucune notification par e-mail";
@@ -158,7 +153,6 @@ words! {
     secret: "Secret" / "Secret";
     of_hook(what, name): "{what}: {name}" / "{what} : {name}";
     to: "To" / "À";
-    url: "URL" / "URL";
     about: "Events" / "Événements";
     scope: "For" / "Pour";
     last_result: "Last result" / "Dernier résultat";
@@ -219,7 +213,6 @@ words! {
     only_events_hint: "None chosen means every event." / "Aucun choix signifie tous les événements.";
     families: "By subject" / "Par sujet";
     single_events: "Single events" / "Événements un à un";
-    find_event: "Find an event" / "Trouver un événement";
     only_resources: "Only for these applications and add-ons" / "Seulement pour ces applications et add-ons";
     only_resources_hint: "None chosen means all of them, those created later too." / "Aucun choix signifie toutes, y compris celles créées plus tard.";
     find_resource: "Find an application or add-on" / "Trouver une application ou un add-on";

@@ -5,6 +5,7 @@
 
 mod api;
 mod between;
+mod console;
 mod fairness;
 mod full;
 mod ledger;
