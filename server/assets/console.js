@@ -60,6 +60,7 @@ document.addEventListener('DOMContentLoaded', () => {
   // What the format of each URL takes besides is shown as soon as the server says which format it is.
   const fields = (form, place) => {
     const said = place.querySelector('[data-formats]');
+    if (said) { const name = form.querySelector('#name'); if (name) name.placeholder = said.dataset.name; }
     const formats = new Map((said ? said.dataset.formats : '').split(' ').map((one) => one.split(':')));
     all('[data-at]', form).forEach((field) => { if (formats.has(field.dataset.at)) field.hidden = formats.get(field.dataset.at) !== field.dataset.format; });
   };

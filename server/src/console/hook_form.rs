@@ -343,7 +343,7 @@ fn url_fields(
 }
 
 /// The name a hook gets if none is typed.
-fn suggested(lang: Lang, sort: Sort, typed: &Typed, before: Option<&Hook>) -> String {
+pub(super) fn suggested(lang: Lang, sort: Sort, typed: &Typed, before: Option<&Hook>) -> String {
     match sort {
         Sort::Emails => lang.suggested_email().to_owned(),
         Sort::Webhooks => {

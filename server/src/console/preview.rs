@@ -72,6 +72,8 @@ pub(super) struct Preview {
     requests: Vec<ShownRequest>,
     /// Said of the URL while it is typed: which format it has. For the first URL whose format is left to us.
     recognised: Option<String>,
+    /// The name it gets if none is typed.
+    name: String,
     /// The format of each URL, for the script that shows its fields.
     formats: String,
 }
@@ -96,6 +98,7 @@ impl Preview {
             letter: None,
             requests: Vec::new(),
             recognised: None,
+            name: super::hook_form::suggested(lang, sort, typed, before),
             formats: String::new(),
         };
         match sort {
