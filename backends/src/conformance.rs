@@ -8,6 +8,7 @@ mod events;
 mod hooks;
 mod house;
 mod people;
+mod private;
 mod random;
 mod sessions;
 mod work;
@@ -33,6 +34,7 @@ pub use events::*;
 pub use hooks::*;
 pub use house::*;
 pub use people::*;
+pub use private::*;
 pub use random::*;
 pub use sessions::*;
 pub use work::*;
@@ -98,6 +100,11 @@ macro_rules! conformance {
             a_user_a_hook_names_is_told_while_they_are_one_of_the_owners_people,
             admins_are_told_by_the_house_unless_a_hook_mails_them,
             a_letter_of_a_hook_paused_meanwhile_is_not_resolved,
+            a_private_letter_is_owed_to_one_address_through_the_same_queue,
+            a_private_letter_is_shown_to_nobody,
+            what_a_private_letter_says_is_unreadable_at_rest,
+            a_private_letter_that_has_expired_is_not_tried_any_more,
+            a_private_letter_goes_with_its_owner,
             facts_are_learnt_all_or_none,
             people_and_resources_read_back,
             roles_are_what_members_have,

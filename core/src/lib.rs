@@ -18,6 +18,7 @@ pub mod model;
 pub mod oauth;
 pub mod permission;
 pub mod ports;
+pub mod private;
 pub mod secret;
 pub mod signing;
 mod words;

@@ -384,7 +384,7 @@ words! {
         Gone = "gone",
         /// The schedule is at its end.
         Exhausted = "exhausted",
-        /// Held until retention.
+        /// Held until retention, or of no use any more.
         Expired = "expired",
     }
 }

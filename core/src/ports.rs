@@ -16,6 +16,7 @@ use crate::model::{
     Attempt, DAY, Delivery, Draft, Event, Fact, FailedAttempt, Hook, HookView, Ingested, MINUTE, Member,
     Millis, Organisation, Recipient, Resource, Role, Session, SigningSecrets, State, Token, User,
 };
+use crate::private::PrivateLetter;
 use crate::secret::Secret;
 
 /// The store could not do it. Nothing of the unit was kept.
@@ -96,6 +97,8 @@ pub struct Work {
     pub since: Millis,
     /// Attempts made since then.
     pub made: u32,
+    /// A private letter is not tried after.
+    pub expires: Option<Millis>,
     /// An e-mail delivery not yet resolved: hand the ticket to [`Store::resolve`] instead of trying it.
     pub unresolved: bool,
 }
@@ -323,6 +326,10 @@ pub trait Store: Send + Sync + 'static {
     /// Numbers the drafts, matches each with its owner's hooks ([`crate::matching::plan`]), learns its facts, and writes
     /// events and what they owe; answers when all of it is on disk. One outcome a draft, in order.
     async fn ingest(&self, drafts: Vec<Draft>, now: Millis) -> Stored<Vec<Ingested>>;
+    /// Owes one letter to one address, and says under which id; `None` if there is no such owner. It is leased, tried and
+    /// recorded like any letter, and no other method shows that it is there. What it says is kept like a secret, and
+    /// erased with its end, by [`Store::record`] or, once it has expired, by [`Store::tidy`].
+    async fn write_privately(&self, letter: PrivateLetter, now: Millis) -> Stored<Option<EventId>>;
     /// One event.
     async fn event(&self, id: EventId) -> Stored<Option<Event>>;
     /// An owner's events, newest first.
@@ -479,7 +486,7 @@ pub trait Luck: Send + Sync + 'static {
     fn id(&self) -> i64 {
         let mut bytes = [0; 8];
         self.fill(&mut bytes);
-        (i64::from_le_bytes(bytes) & i64::MAX).max(1)
+        (i64::from_le_bytes(bytes) & i64::MAX).clamp(1, i64::MAX - 1)
     }
 
     /// 32 bytes.

@@ -104,7 +104,7 @@ fn stretch(
     }
     // Whatever came after a place is in the bucket of the last event before it, or in a later one.
     let from: Option<i64> = db
-        .prepare_cached("SELECT bucket FROM events WHERE id <= ?1 ORDER BY id DESC LIMIT 1")?
+        .prepare_cached("SELECT bucket FROM events WHERE id <= ?1 AND bucket > 0 ORDER BY id DESC LIMIT 1")?
         .query_row([after.0], |row| row.get(0))
         .optional()?;
     let mut buckets: Vec<(i64, i64)> = db

@@ -11,7 +11,7 @@ use sonnette_core::ports::{Counts, Tidied};
 use super::rows::{Col, col, settle};
 use super::work::{held_for, move_tally};
 use super::writer::Unit;
-use super::{Shared, hooks, lock, sessions};
+use super::{Shared, hooks, lock, private, sessions};
 
 /// Rows moved at once. A slice shares its transaction with intake, which waits for it.
 const SLICE: i64 = 500;
@@ -27,9 +27,10 @@ pub(super) fn tidy(
     before: Millis,
     excerpts_before: Millis,
 ) -> rusqlite::Result<Tidied> {
-    let steps: [Step; 5] = [
+    let steps: [Step; 6] = [
         |unit, now, _, _| settle_hook(unit, now),
         |unit, _, _, _| settle_destination(unit),
+        |unit, now, _, _| private::expire(unit, now, SLICE),
         |unit, _, before, _| purge_events(unit, before),
         |unit, _, _, before| forget_excerpts(unit, before),
         |unit, now, _, _| erase_owner(unit, now),
@@ -225,6 +226,7 @@ fn erase(unit: &mut Unit<'_>, deliveries: &str, events: &str, value: i64) -> rus
         move_tally(unit, hook, state, State::Delivered);
     }
     db.prepare_cached(&format!("DELETE FROM attempts WHERE {deliveries}"))?.execute([value])?;
+    db.prepare_cached(&format!("DELETE FROM private_letters WHERE {deliveries}"))?.execute([value])?;
     let erased = db.prepare_cached(&format!("DELETE FROM events WHERE {events}"))?.execute([value])?;
     // Ids never go back, even if the newest event is erased and the clock set back.
     db.prepare_cached("INSERT OR REPLACE INTO marks (name, value) VALUES ('last', ?1)")?
@@ -302,10 +304,11 @@ fn holding_hook(db: &Connection, owner: OwnerId) -> rusqlite::Result<Option<Hook
 
 fn erase_slice(unit: &mut Unit<'_>, owner: OwnerId) -> rusqlite::Result<i64> {
     let db = unit.db;
-    let buckets: Vec<i64> = db
+    let mut buckets: Vec<i64> = db
         .prepare_cached("SELECT id FROM buckets ORDER BY id")?
         .query_map([], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
+    buckets.push(private::BUCKET);
     let mut erased = 0;
     for bucket in buckets {
         let events: Vec<i64> = db

@@ -4,7 +4,7 @@
 //! - `intake`, `hooks`, `directory`, `access`, `work`, `house`: what is written and read, by what people ask.
 //! - `ahead`: reading forward, for streams. `growth`: whose events grew; memory only.
 //! - `agenda`: which destinations have something due; memory only.
-//! - `keys`: recognising repeats. `rows`: values in columns.
+//! - `private`: letters nobody else sees. `keys`: recognising repeats. `rows`: values in columns.
 
 mod access;
 mod agenda;
@@ -15,6 +15,7 @@ mod hooks;
 mod house;
 mod intake;
 mod keys;
+mod private;
 mod rows;
 mod seeing;
 mod sessions;
@@ -43,6 +44,7 @@ use sonnette_core::ports::{
     Ahead, Bearer, Changed, Counts, DeliveryFilter, Leased, Look, Luck, Names, NewSession, NewToken, Page,
     Recorded, Resent, SignedIn, Store, StoreError, Stored, Ticket, Tidied, Turn, Verdict, Which,
 };
+use sonnette_core::private::PrivateLetter;
 use sonnette_core::secret::{Sealer, Secret};
 use tokio::sync::{Notify, Semaphore};
 
@@ -60,6 +62,7 @@ const SCHEMA: &[&str] = &[
     include_str!("joined.sql"),
     include_str!("fields.sql"),
     include_str!("rules.sql"),
+    include_str!("private.sql"),
     include_str!("sessions.sql"),
 ];
 
@@ -299,6 +302,10 @@ impl Drop for Sqlite {
 impl Store for Sqlite {
     async fn ingest(&self, drafts: Vec<Draft>, now: Millis) -> Stored<Vec<Ingested>> {
         self.writer()?.hot(2 * drafts.len(), move |unit| intake::ingest(unit, drafts, now)).await
+    }
+
+    async fn write_privately(&self, letter: PrivateLetter, now: Millis) -> Stored<Option<EventId>> {
+        self.writer()?.guarded(move |unit| private::write(unit, &letter, now)).await
     }
 
     async fn event(&self, id: EventId) -> Stored<Option<Event>> {

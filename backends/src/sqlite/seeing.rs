@@ -12,7 +12,7 @@ use super::rows::{Col, col, letter, state_number};
 use super::work::{event_of, recipient};
 
 pub(super) fn event(db: &Connection, id: EventId) -> rusqlite::Result<Option<Event>> {
-    db.prepare_cached("SELECT id, owner, kind, resource, frame FROM events WHERE id = ?1")?
+    db.prepare_cached("SELECT id, owner, kind, resource, frame FROM events WHERE id = ?1 AND bucket > 0")?
         .query_row([id.0], event_of)
         .optional()
 }
@@ -69,7 +69,8 @@ pub(super) fn delivery(
 ) -> rusqlite::Result<Option<(OwnerId, Delivery, Vec<Attempt>)>> {
     let found = db
         .prepare_cached(&format!(
-            "SELECT {DELIVERY}, e.owner FROM deliveries d JOIN events e ON e.id = d.event WHERE d.event = ?1 AND d.n = ?2"
+            "SELECT {DELIVERY}, e.owner FROM deliveries d JOIN events e ON e.id = d.event
+             WHERE d.event = ?1 AND d.n = ?2 AND d.bucket > 0"
         ))?
         .query_row(params![id.event.0, id.n], |row| Ok((col(row, 12)?, delivery_of(row)?)))
         .optional()?;
@@ -126,7 +127,7 @@ pub(super) fn deliveries(
     if let Some(event) = filter.event {
         let hook = filter.hook.map(|hook| hook.0);
         return read(
-            &select("", "d.event = ?6 AND (?7 IS NULL OR d.hook = ?7)"),
+            &select("", "d.event = ?6 AND d.bucket > 0 AND (?7 IS NULL OR d.hook = ?7)"),
             page.limit,
             &[&event.0, &hook],
         );

@@ -1,4 +1,4 @@
--- The sixth migration: signing in. Links and sessions by the SHA-256 of what people hold; a used link stays until it would
+-- The seventh migration: signing in. Links and sessions by the SHA-256 of what people hold; a used link stays until it would
 -- have been too old, so that it can be said that it was used.
 ALTER TABLE users ADD COLUMN zone TEXT NOT NULL DEFAULT '';
 CREATE INDEX users_by_address ON users (lower(email)) WHERE closed = 0;

@@ -15,7 +15,7 @@ use sonnette_core::ports::{Leased, LoadedHook, Recorded, Resent, StoreError, Tic
 use super::agenda::{Agenda, LEASE, Turn};
 use super::rows::{CANCELLED, Col, col, letter, maybe};
 use super::writer::{Unit, failure};
-use super::{Shared, directory, hooks, lock};
+use super::{Shared, directory, hooks, lock, private};
 
 /// Loaded hooks kept in memory; all are dropped when there are more.
 const HOOKS: usize = 10_000;
@@ -219,7 +219,8 @@ fn load(
             let event = db
                 .prepare_cached("SELECT id, owner, kind, resource, frame FROM events WHERE id = ?1")?
                 .query_row([due.id.event.0], event_of)?;
-            let event = Arc::new(event);
+            let private = destination == DestinationId::PRIVATE;
+            let event = Arc::new(if private { private::open(shared, event)? } else { event });
             events.insert(due.id.event, Arc::clone(&event));
             event
         }
@@ -232,6 +233,10 @@ fn load(
         recipient: columns.recipient,
         since: columns.since.unwrap_or(due.id.event.at()),
         made: columns.attempts.saturating_sub(columns.spent),
+        expires: match destination {
+            DestinationId::PRIVATE => private::expires(db, due.id.event)?,
+            _ => None,
+        },
         unresolved: columns.letter == letter::UNRESOLVED,
     }))
 }
@@ -319,6 +324,9 @@ pub(super) fn record(
         )?
         .execute(params![id.event.0, id.n, Col(state), due, ticket.attempt])?;
     move_tally(unit, before.hook, before.state, state);
+    if before.destination == DestinationId::PRIVATE && !state.is_live() {
+        private::forget(unit.db, id.event)?;
+    }
     if let Some(due) = due {
         unit.note(before.destination, due);
     }
@@ -345,7 +353,8 @@ pub(super) fn move_tally(unit: &mut Unit<'_>, hook: Option<i64>, from: State, to
 }
 
 pub(super) fn resend(unit: &mut Unit<'_>, id: DeliveryId, now: Millis) -> rusqlite::Result<Resent> {
-    let Some(before) = row(unit.db, id)? else { return Ok(Resent::NoDelivery) };
+    let before = row(unit.db, id)?.filter(|row| row.destination != DestinationId::PRIVATE);
+    let Some(before) = before else { return Ok(Resent::NoDelivery) };
     if before.state.is_live() {
         return Ok(Resent::Waiting);
     }
@@ -521,14 +530,18 @@ fn people(db: &Connection, owner: OwnerId, targets: &[Target]) -> rusqlite::Resu
 pub(super) fn still_meant(db: &Connection, id: DeliveryId) -> rusqlite::Result<bool> {
     let found = db
         .prepare_cached(
-            "SELECT e.owner, d.hook, d.address, d.user FROM deliveries d JOIN events e ON e.id = d.event
+            "SELECT e.owner, d.hook, d.address, d.user, d.destination FROM deliveries d JOIN events e ON e.id = d.event
              WHERE d.event = ?1 AND d.n = ?2",
         )?
         .query_row(params![id.event.0, id.n], |row| {
-            Ok((col::<OwnerId>(row, 0)?, row.get::<_, Option<i64>>(1)?, recipient(row, 2)?))
+            let destination = DestinationId(row.get(4)?);
+            Ok((col::<OwnerId>(row, 0)?, row.get::<_, Option<i64>>(1)?, recipient(row, 2)?, destination))
         })
         .optional()?;
-    let Some((owner, hook, Some(recipient))) = found else { return Ok(false) };
+    let Some((owner, hook, Some(recipient), destination)) = found else { return Ok(false) };
+    if destination == DestinationId::PRIVATE {
+        return Ok(true);
+    }
     let targets = match hook {
         None => house_targets(),
         Some(hook) => {

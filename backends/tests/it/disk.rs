@@ -6,8 +6,11 @@ use std::process::Command;
 use sonnette_backends::sqlite::OpenError;
 use sonnette_core::frame;
 use sonnette_core::ids::{DestinationId, EventId, HookId, OwnerId};
-use sonnette_core::model::{Destination, Draft, Fact, Fields, Hook, HookState, Ingested, Millis, Way};
-use sonnette_core::ports::{Changed, Store, StoreError};
+use sonnette_core::model::{
+    Attempt, Dead, Destination, Draft, Fact, Fields, Hook, HookState, Ingested, Millis, Recipient, State, Way,
+};
+use sonnette_core::ports::{Changed, Store, StoreError, Verdict};
+use sonnette_core::private::{Private, PrivateLetter};
 use sonnette_core::secret::Secret;
 
 use crate::world::{CATALOGUE, open};
@@ -25,6 +28,44 @@ async fn a_second_server_on_the_same_directory_is_refused_until_the_first_is_gon
     first.ping().await.unwrap();
     drop(first);
     open(dir.path()).unwrap();
+}
+
+#[tokio::test]
+async fn what_a_private_letter_said_is_erased_when_it_is_sent_refused_or_expired() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).unwrap();
+    organisation(store.as_ref()).await;
+    let to = Recipient { address: "a@example.org".to_owned(), user: None };
+    for _ in 0..3 {
+        let letter =
+            PrivateLetter::new(owner(), Private::SignIn, &serde_json::Map::new(), to.clone(), NOW + 10, NOW);
+        store.write_privately(letter, NOW).await.unwrap().unwrap();
+    }
+    let said = |dir: &Path| {
+        let db = rusqlite::Connection::open(dir.join("sonnette.sqlite")).unwrap();
+        let count = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+        (
+            count("SELECT count(*) FROM events WHERE length(frame) > 0"),
+            count("SELECT count(*) FROM private_letters"),
+        )
+    };
+    assert_eq!(said(dir.path()), (3, 3));
+    let work = store.lease(NOW, 2).await.unwrap().work;
+    for (work, state) in work.into_iter().zip([State::Delivered, State::Dead(Dead::Refused)]) {
+        let attempt = Attempt {
+            number: 1,
+            at: NOW,
+            took: 1,
+            status: None,
+            note: None,
+            excerpt: None,
+            succeeded: false,
+        };
+        store.record(work.ticket, attempt, Verdict::End(state)).await.unwrap();
+    }
+    assert_eq!(said(dir.path()), (1, 1));
+    while store.tidy(NOW + 10, 0, 0).await.unwrap().more {}
+    assert_eq!(said(dir.path()), (0, 0));
 }
 
 #[tokio::test]

@@ -54,6 +54,7 @@ struct WrittenKind {
     locked: bool,
     #[serde(default)]
     private: bool,
+    link: Option<Spanned<String>>,
     title: Spanned<String>,
     summary: Spanned<String>,
     #[serde(default)]
@@ -148,6 +149,12 @@ impl Catalogue {
             .as_ref()
             .map(|incident| word(incident, Incident::parse, &names(Incident::ALL, Incident::as_str)))
             .transpose()?;
+        if let Some(link) = written.link.as_ref().filter(|_| !written.private) {
+            return Err(wrong(
+                link,
+                "only a private kind has a link of its own: anybody's `data.url` is no link of ours",
+            ));
+        }
         let sample = object(&written.sample)?;
         let template = |text: &Spanned<String>| template(text, concerns, &sample);
         let title = template(&written.title)?;
@@ -167,6 +174,7 @@ impl Catalogue {
             incident,
             locked: written.locked,
             private: written.private,
+            link: written.link.map(Spanned::into_inner),
             title,
             summary,
             details,

@@ -83,6 +83,8 @@ pub struct Kind {
     pub locked: bool,
     /// Never matched, listed or streamed.
     pub private: bool,
+    /// What a private kind's own link, `data.url`, is called; `None` if it has none.
+    pub link: Option<String>,
     /// One line that says it all.
     pub title: Template,
     /// One or two sentences more.

@@ -62,12 +62,13 @@ const PLATFORM: [&str; 21] = [
 ];
 const OURS: [&str; 5] =
     ["CREDITS_WARNING", "CREDITS_EXHAUSTED", "HOOK_FAILING", "HOOK_DISABLED", "ADDRESS_SUPPRESSED"];
+const PRIVATE: [&str; 3] = ["SIGN_IN", "ADDRESS_CONFIRMATION", "LETTERS_HELD_BACK"];
 
 #[test]
-fn the_kinds_are_the_platforms_twenty_one_and_our_five() {
+fn the_kinds_are_the_platforms_twenty_one_our_five_and_three_private_ones() {
     let catalogue = builtin();
     let names: Vec<_> = catalogue.kinds().iter().map(|kind| kind.name.as_str()).collect();
-    assert_eq!(names, [&PLATFORM[..], &OURS[..]].concat());
+    assert_eq!(names, [&PLATFORM[..], &OURS[..], &PRIVATE[..]].concat());
     for (number, name) in (0_u16..).zip(names) {
         assert_eq!(
             catalogue.find(name).map(|(number, kind)| (number, kind.name.as_str())),
@@ -75,7 +76,7 @@ fn the_kinds_are_the_platforms_twenty_one_and_our_five() {
         );
         assert_eq!(catalogue.kind_at(number).map(|kind| kind.name.as_str()), Some(name));
     }
-    assert_eq!(catalogue.kind_at(26), None);
+    assert_eq!(catalogue.kind_at(29), None);
 }
 
 #[test]
@@ -113,12 +114,13 @@ fn the_families_hold_what_the_contract_says_and_our_credits_warnings() {
 }
 
 #[test]
-fn only_what_the_house_says_about_itself_tells_admins_and_is_locked() {
+fn only_what_the_house_says_about_itself_tells_admins_and_that_and_what_is_private_is_locked() {
     for kind in builtin().kinds() {
+        let private = PRIVATE.contains(&kind.name.as_str());
         let about_us = ["HOOK_FAILING", "HOOK_DISABLED", "ADDRESS_SUPPRESSED"].contains(&kind.name.as_str());
         assert_eq!(
             (kind.tells_admins, kind.locked, kind.private),
-            (about_us, about_us, false),
+            (about_us, about_us || private, private),
             "{}",
             kind.name
         );
@@ -179,7 +181,7 @@ fn every_sample_says_something_whole_to_people() {
             assert!(!message.summary.to_string().contains(['?', '{', '}', '[', ']']), "{}", message.summary);
             assert_eq!(message.details.len(), kind.details.len(), "{}: a detail is missing", kind.name);
             assert!(!message.summary.is_empty() && !message.title.is_empty());
-            assert!(!message.links.is_empty(), "{}", kind.name);
+            assert!(!message.links.is_empty() || (kind.private && kind.link.is_none()), "{}", kind.name);
             if named && kind.concerns != Concern::Owner {
                 assert!(message.title.spans().contains(&Span::Theirs("web".into())), "{}", message.title);
             }
@@ -247,9 +249,9 @@ fn an_operator_adds_kinds_families_and_default_hooks() {
     let catalogue = Catalogue::with(Some(("ours.toml", &file))).unwrap();
     let (number, kind) = catalogue.find("BACKUP_DONE").unwrap();
     assert!(kind.tells_admins && kind.locked);
-    assert_eq!(number, 26, "after the built-in ones");
-    assert!(catalogue.open(&["META_CREDITS".to_owned()]).contains(26));
-    assert!(catalogue.open(&["META_BACKUPS".to_owned()]).contains(26));
+    assert_eq!(number, 29, "after the built-in ones");
+    assert!(catalogue.open(&["META_CREDITS".to_owned()]).contains(29));
+    assert!(catalogue.open(&["META_BACKUPS".to_owned()]).contains(29));
     assert_eq!(catalogue.default_hooks().len(), 3);
 }
 
@@ -258,7 +260,7 @@ fn a_private_kind_is_found_but_never_listed_by_a_hook() {
     let file = kind(&[("private", "true")]);
     let catalogue = Catalogue::with(Some(("ours.toml", &file))).unwrap();
     assert!(catalogue.find("BACKUP_DONE").is_some() && !catalogue.knows("BACKUP_DONE"));
-    assert!(!catalogue.open(&["BACKUP_DONE".to_owned()]).contains(26));
+    assert!(!catalogue.open(&["BACKUP_DONE".to_owned()]).contains(29));
     let in_family = file + "[[family]]\nname = 'META_X'\nlabel = 'X'\nkinds = ['BACKUP_DONE']\n";
     assert_eq!(
         refused(&in_family),
@@ -298,6 +300,7 @@ fn an_entry_that_does_not_hold_together_is_refused_with_file_line_and_reason() {
             "`data.realId`: an add-on's real id",
         ),
         (&[("locked", "'yes'")], 10, "invalid type"),
+        (&[("link", "'Open it'")], 10, "only a private kind has a link of its own"),
     ];
     for (changes, line, reason) in cases {
         let error = refused(&kind(changes));

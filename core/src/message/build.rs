@@ -52,7 +52,13 @@ pub fn of_kind(kind: &Kind, event: &Event, names: &Names, links: &LinkTemplates)
     });
     let (title, summary, details) =
         (kind.title.render(&values), kind.summary.render(&values), details.collect());
-    said.message(event, (kind.severity, kind.incident), title, summary, details, links)
+    let own = own_link(kind, &said.data);
+    let mut message = said.message(event, (kind.severity, kind.incident), title, summary, details, links);
+    if kind.private {
+        // It is written for its own link, and its reader may be a stranger to the owner.
+        message.links = own.into_iter().collect();
+    }
+    message
 }
 
 /// What the event and the directory say, names with their fallbacks.
@@ -133,6 +139,12 @@ impl Said {
 /// A name that says something.
 fn given(name: Option<&str>) -> Option<String> {
     name.filter(|name| !super::one_line(name).trim().is_empty()).map(str::to_owned)
+}
+
+/// The link a private letter is written for. Only we write those, so the URL is ours.
+fn own_link(kind: &Kind, data: &Map<String, Value>) -> Option<Link> {
+    let label = kind.link.as_ref().filter(|_| kind.private)?;
+    Some(Link { label: label.clone(), url: data.get("url")?.as_str()?.to_owned() })
 }
 
 fn links(event: &Event, data: &Map<String, Value>, templates: &LinkTemplates) -> Vec<Link> {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use sonnette_core::backoff::{self, Failure};
 use sonnette_core::formats::{self, Outcome, Render, Rendering};
-use sonnette_core::ids::DeliveryId;
+use sonnette_core::ids::{DeliveryId, DestinationId};
 use sonnette_core::model::{
     Attempt, Cancelled, Dead, Destination, Hook, MINUTE, Millis, Recipient, SECOND, SigningSecrets, State,
     Way,
@@ -57,10 +57,15 @@ async fn resolve(parts: &Parts, ticket: Ticket) -> Result<Recorded, StoreError> 
 
 async fn attempt(parts: &Parts, work: &Work) -> Result<Recorded, StoreError> {
     let at = parts.clock.now();
+    if let Some(expires) = work.expires.filter(|expires| *expires <= at) {
+        let note = format!("not sent: it was of use until {expires} only");
+        let state = State::Dead(Dead::Expired);
+        return record(parts, work, at, Err((note, state))).await;
+    }
     let said = match &work.recipient {
         Some(recipient) if !insist(|| parts.store.still_meant(work.ticket.delivery)).await? => {
             let note = format!("not sent: {} is no longer meant", recipient.address);
-            return record(parts, work, at, Err(note)).await;
+            return record(parts, work, at, Err((note, State::Cancelled(Cancelled::RecipientLeft)))).await;
         }
         Some(recipient) => letter(parts, work, recipient).await?,
         None => post(parts, work).await?,
@@ -72,14 +77,14 @@ async fn record(
     parts: &Parts,
     work: &Work,
     at: Millis,
-    said: Result<Said, String>,
+    said: Result<Said, (String, State)>,
 ) -> Result<Recorded, StoreError> {
     let now = parts.clock.now();
     let ticket = work.ticket;
     let (said, verdict) = match said {
-        Err(note) => (
+        Err((note, state)) => (
             Said { status: None, note: Some(note), excerpt: None, outcome: Outcome::Refused },
-            Verdict::End(State::Cancelled(Cancelled::RecipientLeft)),
+            Verdict::End(state),
         ),
         Ok(said) => {
             let verdict = verdict(parts, work, &said, now);
@@ -121,6 +126,9 @@ fn verdict(parts: &Parts, work: &Work, said: &Said, now: Millis) -> Verdict {
         luck: parts.luck.fraction(),
     };
     match backoff::after(failure, own.as_deref().unwrap_or(usual)) {
+        Some(due) if work.expires.is_some_and(|expires| expires <= due) => {
+            Verdict::End(State::Dead(Dead::Expired))
+        }
         Some(due) => Verdict::Again(due),
         None => Verdict::End(State::Dead(Dead::Exhausted)),
     }
@@ -218,6 +226,8 @@ fn never(why: &str) -> Said {
 async fn letter(parts: &Parts, work: &Work, recipient: &Recipient) -> Result<Said, StoreError> {
     let (message, owner) = say(parts, work).await?;
     let hook: Option<&Hook> = work.hook.as_ref().map(|loaded| &loaded.hook);
+    let about_the_reader = work.destination == DestinationId::PRIVATE;
+    let owner = owner.filter(|_| !about_the_reader);
     let letter =
         mail::letter(&parts.house, &message, work.ticket.delivery, recipient, hook, owner.as_deref());
     Ok(match parts.egress.mail(letter).await {

@@ -18,6 +18,7 @@ use sonnette_core::ports::{
     NewToken, Outgoing, Page, Posted, Recorded, Reply, Resent, SendError, SignedIn, Store, StoreError,
     Stored, Ticket, Tidied, Turn, Verdict, Which,
 };
+use sonnette_core::private::PrivateLetter;
 use sonnette_core::secret::Secret;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -249,6 +250,7 @@ macro_rules! passed_on {
 
 passed_on! {
     ingest(drafts: Vec<Draft>, now: Millis) -> Vec<Ingested>;
+    write_privately(letter: PrivateLetter, now: Millis) -> Option<EventId>;
     event(id: EventId) -> Option<Event>;
     events(owner: OwnerId, page: Page<EventId>) -> Vec<Event>;
     ahead(look: Look) -> Ahead;

@@ -12,6 +12,7 @@ mod ledger;
 mod power;
 mod program;
 mod retry;
+mod stops;
 mod strangers;
 mod stream;
 mod synced;

@@ -35,6 +35,17 @@ fn said(event: &Event, names: &Names) -> Message {
 }
 
 #[test]
+fn only_a_private_letter_has_a_link_of_its_data_and_that_one_alone() {
+    let data = Some(r#"{"url":"https://ours.example/s/1","address":"a@b.example","until":"x"}"#);
+    let private = said(&event("SIGN_IN", None, data), &Names::default());
+    let own = Link { label: "Sign in".into(), url: "https://ours.example/s/1".into() };
+    assert_eq!(private.links, [own]);
+    let other = said(&event("CREDITS_ADDED", None, data), &Names::default());
+    assert_eq!(other.links.len(), 1, "the owner's page");
+    assert!(!other.links[0].url.contains("ours.example"));
+}
+
+#[test]
 fn names_come_from_the_directory_then_the_data_then_the_ids() {
     let named = event("APPLICATION_STOP", Some(APP), Some(r#"{"name":"from data"}"#));
     let bare = event("APPLICATION_STOP", Some(APP), None);
