@@ -6,11 +6,15 @@ use axum::extract::{FromRequest, Request, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use http::header::{SET_COOKIE, USER_AGENT};
 use http::{HeaderMap, StatusCode};
+use jiff::Timestamp;
+use serde_json::Map;
 use sonnette_core::address;
 use sonnette_core::formats::cut::{Unit, cut};
 use sonnette_core::ids::{SessionId, UserId};
 use sonnette_core::message::one_line;
-use sonnette_core::ports::{NewSession, SignedIn, StoreError, Which};
+use sonnette_core::model::Recipient;
+use sonnette_core::ports::{LINK_LIFE, NewSession, SignedIn, StoreError, Which};
+use sonnette_core::private::{Private, PrivateLetter};
 use sonnette_core::secret::Secret;
 use url::form_urlencoded::byte_serialize;
 
@@ -185,6 +189,16 @@ impl Site {
     async fn write_link(&self, address: String, next: &str) -> Result<(), StoreError> {
         let Some(user) = self.parts.store.users_at(address).await?.into_iter().next() else { return Ok(()) };
         let Some(link) = self.sign_in_link(user.id, next).await? else { return Ok(()) };
+        let now = self.parts.clock.now();
+        let until = now + LINK_LIFE;
+        let mut data = Map::new();
+        data.insert("url".to_owned(), link.expose().into());
+        let said =
+            Timestamp::from_millisecond(until).map(|until| until.strftime("%Y-%m-%d %H:%M UTC").to_string());
+        data.insert("until".to_owned(), said.unwrap_or_default().into());
+        let recipient = Recipient { address: user.email.clone(), user: Some(user.id) };
+        let letter = PrivateLetter::new(user.id.into(), Private::SignIn, &data, recipient, until, now);
+        self.parts.store.write_privately(letter, now).await?;
         if self.console.aloud {
             // For trying things on one's own machine, where no letter leaves; a log would keep it.
             println!("sign-in link for {}: {}", user.email, link.expose());

@@ -62,6 +62,11 @@ impl Api {
         Self::open(self._dir).await
     }
 
+    /// Where letters are written that are not sent.
+    pub fn mail(&self) -> std::path::PathBuf {
+        self._dir.path().join("mail").join("new")
+    }
+
     async fn open(dir: TempDir) -> Self {
         let sources = Sources {
             data: Some(dir.path().to_owned()),

@@ -201,6 +201,39 @@ async fn a_link_signs_in_once_by_a_button_and_following_it_uses_nothing_up() {
     assert!(!other.cookies.contains_key("sonnette"));
 }
 
+/// The first letter that is written, its lines put together again (RFC 2045, section 6.7).
+async fn letter(api: &Api) -> String {
+    let read = async {
+        loop {
+            if let Some(letter) = std::fs::read_dir(api.mail()).into_iter().flatten().flatten().next() {
+                return std::fs::read_to_string(letter.path()).unwrap();
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let letter =
+        tokio::time::timeout(std::time::Duration::from_secs(20), read).await.expect("a letter is written");
+    letter.replace("=\r\n", "").replace("=\n", "").replace("=3D", "=")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_link_somebody_asks_for_comes_by_letter() {
+    let acme = Acme::start().await;
+    let mut browser = Browser::new(&acme.api);
+    let page = browser.get("/sign-in?next=/events").await;
+    let fields = [("email", "Alice@example.com"), ("next", "/events")];
+    assert_eq!(browser.post("/sign-in", &fields, &page).await.status, 200);
+    let letter = letter(&acme.api).await;
+    assert!(letter.contains("alice@example.com"), "{letter}");
+    let link =
+        letter.split(&format!("http://{}", acme.api.address)).nth(1).unwrap_or_else(|| panic!("{letter}"));
+    let link = link.split(|c: char| c.is_whitespace() || matches!(c, '"' | '<' | '>')).next().unwrap();
+    let page = browser.get(link).await;
+    let (given, next) = (page.field("link"), page.field("next"));
+    let done = browser.post("/sign-in/open", &[("link", &given), ("next", &next)], &page).await;
+    assert_eq!((done.status, done.location.as_str()), (303, "/events"), "{link}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn signing_out_ends_the_session_here_or_everywhere() {
     let acme = Acme::start().await;
