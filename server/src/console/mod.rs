@@ -4,10 +4,11 @@
 //! - `words`: every word, in two languages. `time`: times for people. `form`: what is sent. `cookie`, `limits`: what they say.
 //! - `sign_in`, …: the pages, one file for what people look at; their templates are in `server/templates/console`.
 //!
-//! A page is a handler that takes a [`Visitor`](reader::Visitor), asks [`Visitor::at`](reader::Visitor::at) for the owner in its
-//! path, and shows a template that extends `frame.html`. A form is read as [`Checked`](form::Checked).
+//! A page is a handler that takes a `Visitor`, asks `Visitor::at` for the owner in its
+//! path, and shows a template that extends `frame.html`. A form is read as `Checked`.
 
 mod assets;
+mod cli_login;
 mod cookie;
 mod describe;
 mod door;
@@ -35,6 +36,7 @@ use axum::{Extension, Router};
 use url::Url;
 
 use crate::http::Site;
+use cli_login::Handovers;
 pub(crate) use door::nowhere;
 use hooks::Sort;
 use limits::Limits;
@@ -49,12 +51,20 @@ pub struct Console {
     pub aloud: bool,
     asked: Limits,
     reveals: Reveals,
+    /// Pairs the command line fetches.
+    pub(crate) handovers: Handovers,
 }
 
 impl Console {
     /// A console at this address.
     pub fn new(base: Url, aloud: bool) -> Self {
-        Self { base, aloud, asked: Limits::default(), reveals: Reveals::default() }
+        Self {
+            base,
+            aloud,
+            asked: Limits::default(),
+            reveals: Reveals::default(),
+            handovers: Handovers::default(),
+        }
     }
 
     fn secure(&self) -> bool {
@@ -72,6 +82,7 @@ pub(crate) fn routes(site: &Arc<Site>) -> Router<Arc<Site>> {
         .route("/sign-out", post(sign_in::out))
         .route("/o/{owner}/emails/letter", get(preview::letter))
         .route("/o/{owner}/webhooks/{hook}/secret", get(secret::page).post(secret::rotate))
+        .route("/cli-oauth", get(cli_login::ask).post(cli_login::agree))
         .merge(of(Sort::Emails))
         .merge(of(Sort::Webhooks))
         .layer(from_fn_with_state(Arc::clone(site), door::door));

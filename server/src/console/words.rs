@@ -107,6 +107,17 @@ words! {
     signed_out: "You are signed out." / "Vous êtes déconnecté.";
     session_over: "Sign in to go on. You come back to the page you asked for." / "Connectez-vous pour continuer. Vous reviendrez à la page demandée.";
 
+    cli_title: "Log the command line in?" / "Connecter la ligne de commande ?";
+    cli_intro: "The command line “clever” asks to act as you. A personal token is made for it; you can revoke it on your account’s page." / "La ligne de commande « clever » demande à agir à votre place. Un jeton personnel est créé pour elle ; vous pourrez le révoquer sur la page de votre compte.";
+    cli_as: "As" / "En tant que";
+    cli_version: "Version" / "Version";
+    cli_address_ends: "Its address ends in" / "Son adresse finit par";
+    cli_warning: "Agree only if you ran “clever login” yourself a moment ago, and the address your terminal printed ends like this." / "N’acceptez que si vous venez de lancer « clever login » vous-même, et si l’adresse affichée par votre terminal finit ainsi.";
+    cli_agree: "Log it in" / "La connecter";
+    cli_done: "The command line is logged in" / "La ligne de commande est connectée";
+    cli_done_intro: "You can close this page and go back to your terminal." / "Vous pouvez fermer cette page et revenir à votre terminal.";
+    cli_name(when): "clever login, {when}" / "clever login, {when}";
+
     // what can go wrong
     not_found: "There is nothing here" / "Il n’y a rien ici";
     not_found_intro: "What you look for is not there any more, or is not yours to see." / "Ce que vous cherchez n’existe plus, ou n’est pas à vous.";

@@ -235,6 +235,36 @@ async fn the_link_somebody_asks_for_comes_by_letter() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_logs_in_once_somebody_agrees_and_gets_its_pair_once() {
+    let acme = Acme::start().await;
+    let token = "AbCdEfGhIjKlMnOpQrStUvWxYz0";
+    let poll = async || {
+        let path = format!("/v2/self/cli_tokens?cli_token={token}");
+        acme.api.send("", "GET", &path, &[], "").await
+    };
+    let asked = format!("/cli-oauth?cli_version=4.11.0&cli_token={token}");
+    let mut browser = Browser::new(&acme.api);
+    assert!(browser.get(&asked).await.location.starts_with("/sign-in?next=%2Fcli-oauth"));
+    let mut alice = Browser::of(&acme.api, "alice@example.com").await;
+    let page = alice.get(&asked).await;
+    assert!(page.says("alice@example.com") && page.says("4.11.0") && page.says("…vWxYz0"), "{page:#?}");
+    assert_eq!(alice.get("/cli-oauth?cli_token=short").await.status, 404);
+    assert_eq!(poll().await.status, 404);
+    assert_eq!(
+        alice.raw("/cli-oauth", &[], &[("cli_token", token)]).await.status,
+        409,
+        "without the session's token"
+    );
+    assert_eq!(poll().await.status, 404);
+    let done = alice.post("/cli-oauth", &[("cli_token", token)], &page).await;
+    assert!(done.status == 200 && done.says("is logged in"), "{done:#?}");
+    let pair = poll().await.body;
+    let pair = format!("{}.{}", pair["token"].as_str().unwrap(), pair["secret"].as_str().unwrap());
+    assert_eq!(acme.api.call(&pair, "GET", "/me", Value::Null).await.body["email"], "alice@example.com");
+    assert_eq!(poll().await.status, 404, "once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn signing_out_ends_the_session_here_or_everywhere() {
     let acme = Acme::start().await;
     let (mut one, mut two) = (

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sonnette_core::ids::{OwnerId, ResourceShape};
 use sonnette_core::model::{Caller, Member, Millis, Organisation, Resource, Role, User};
+use sonnette_core::secret::Secret;
 
 /// The last second of 2099: pairs do not end by themselves, and clients print a date.
 const NEVER: Millis = 4_102_444_799_000;
@@ -28,6 +29,11 @@ pub fn current_token(caller: &Caller) -> Value {
         Caller::Person { user, .. } => Some(user.to_string()),
     };
     json!({"ownerId": owner, "expirationDate": NEVER})
+}
+
+/// A pair as a command line that logs in takes it.
+pub fn pair(token: &str, secret: &Secret) -> Value {
+    json!({"token": token, "secret": secret.expose(), "expirationDate": NEVER})
 }
 
 /// `GET /v2/summary`: the user and their organisations, each with what it owns.

@@ -34,6 +34,22 @@ impl Site {
     }
 }
 
+impl Site {
+    /// Makes a pair for a person: its id and both halves; `None` if there is no such user.
+    pub(crate) async fn new_pair(
+        &self,
+        user: UserId,
+        name: String,
+    ) -> Answer<Option<(TokenId, String, Secret)>> {
+        let (luck, now) = (self.parts.luck.as_ref(), self.parts.clock.now());
+        let (id, public, secret) =
+            (TokenId(luck.id()), alphanumeric(luck, PUBLIC), Secret::new(alphanumeric(luck, SECRET)));
+        let pair = NewToken::Pair { user, public: public.clone(), secret: secret.clone() };
+        let made = self.parts.store.add_token(id, name, pair, now).await?;
+        Ok(made.then_some((id, public, secret)))
+    }
+}
+
 /// `GET /tokens`
 pub(super) async fn list(State(site): At, asker: Asker) -> Answer<Json<Listed<ShownToken>>> {
     let whose = site.tokens_of(&asker.0).await?;
@@ -75,11 +91,8 @@ pub(super) async fn add(
         (Some(user), _) | (None, Some(user)) => user,
         (None, None) => return Err(Problem::invalid("user", "say whose pair it is, or `operator`")),
     };
-    let (public, secret) = (alphanumeric(luck, PUBLIC), Secret::new(alphanumeric(luck, SECRET)));
-    let pair = NewToken::Pair { user, public: public.clone(), secret: secret.clone() };
-    if !store.add_token(new, name, pair, now).await? {
-        return Err(Problem::of(Id::Invalid, "user", format!("there is no {user}")));
-    }
+    let unknown = || Problem::of(Id::Invalid, "user", format!("there is no {user}"));
+    let (new, public, secret) = site.new_pair(user, name).await?.ok_or_else(unknown)?;
     let shown =
         json!({"id": new.to_string(), "user": user.to_string(), "token": public, "secret": secret.expose()});
     Ok((StatusCode::CREATED, Json(shown)))

@@ -13,7 +13,7 @@ use super::{V2, V2Answer};
 use crate::contract::problem::Id;
 use crate::contract::v2::directory as wire;
 use crate::http::access::V2Asker;
-use crate::http::asked::Place;
+use crate::http::asked::{Asked, Place};
 use crate::http::{At, Site};
 
 /// Organisations a summary shows.
@@ -32,6 +32,23 @@ pub(super) async fn my_id(State(site): At, V2Asker(caller): V2Asker) -> V2Answer
 /// `GET /v2/self/tokens/current`
 pub(super) async fn current_token(V2Asker(caller): V2Asker) -> Json<Value> {
     Json(wire::current_token(&caller))
+}
+
+/// What a command line that logs in gives.
+#[derive(serde::Deserialize)]
+pub(super) struct CliToken {
+    cli_token: String,
+}
+
+/// `GET /v2/self/cli_tokens?cli_token=`: the pair somebody agreed to in their browser, once; 404 until then.
+pub(super) async fn cli_token(
+    State(site): At,
+    V2(Asked(asked)): V2<Asked<CliToken>>,
+) -> V2Answer<Json<Value>> {
+    let waits = || V2Error::new(Id::NotFound, "nobody has agreed to this login");
+    let now = site.parts.clock.now();
+    let (token, secret) = site.console.handovers.take(&asked.cli_token, now).ok_or_else(waits)?;
+    Ok(Json(wire::pair(&token, &secret)))
 }
 
 /// `GET /v2/summary`

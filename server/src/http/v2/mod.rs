@@ -49,6 +49,7 @@ pub(super) fn routes() -> Router<Arc<Site>> {
         .route("/self", get(directory::myself))
         .route("/self/id", get(directory::my_id))
         .route("/self/tokens/current", get(directory::current_token))
+        .route("/self/cli_tokens", get(directory::cli_token))
         .route("/self/applications/{app}", get(applications::mine))
         .route("/summary", get(directory::summary))
         .route("/organisations/{owner}", get(directory::owner))
