@@ -119,6 +119,7 @@ macro_rules! conformance {
             how_somebody_wants_to_read_is_kept,
             pages_of_deliveries_give_each_once_whatever_is_filtered,
             a_filter_holds_in_every_field,
+            a_list_of_deliveries_is_narrowed_by_event_reason_and_time_and_read_both_ways,
             retention_erases_and_the_numbers_follow,
             excerpts_are_forgotten_before_their_deliveries,
             an_owner_is_erased_once_what_it_owed_is_out,

@@ -56,6 +56,18 @@ pub struct DeliveryFilter {
     pub event: Option<EventId>,
     /// In a state of this name (see [`State::name`]).
     pub state: Option<String>,
+    /// For this reason (see [`State::reason`]).
+    pub reason: Option<String>,
+    /// Of events of these kinds.
+    pub kinds: Option<Vec<String>>,
+    /// Of events about this application or add-on.
+    pub resource: Option<ResourceId>,
+    /// Of events accepted then or later.
+    pub from: Option<Millis>,
+    /// Of events accepted before.
+    pub until: Option<Millis>,
+    /// The oldest first, instead of the newest.
+    pub oldest_first: bool,
 }
 
 /// How a hook's state changes, and what becomes of what it holds.
@@ -387,7 +399,7 @@ pub trait Store: Send + Sync + 'static {
 
     // --------------------------------------------------------------------------------------- seeing and acting
 
-    /// Deliveries, newest first.
+    /// Deliveries, newest first unless the filter says otherwise.
     async fn deliveries(&self, filter: DeliveryFilter, page: Page<DeliveryId>) -> Stored<Vec<Delivery>>;
     /// One delivery, its owner, and its attempts, first one first.
     async fn delivery(&self, id: DeliveryId) -> Stored<Option<(OwnerId, Delivery, Vec<Attempt>)>>;

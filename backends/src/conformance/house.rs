@@ -1,10 +1,13 @@
 //! Lists, retention, erasure, counts.
 
 use sonnette_core::ids::DeliveryId;
-use sonnette_core::model::{DAY, Dead, Fact, Ingested, SECOND, State};
+use sonnette_core::model::{DAY, Dead, Delivery, Fact, Ingested, SECOND, State};
 use sonnette_core::ports::{DeliveryFilter, Resent, Turn, Verdict};
 
-use super::{ANN, ORGANISATION, OWNER, STRANGER, World, everybody, of_event, of_hook, user};
+use super::{
+    ANN, APPLICATION, FOREIGN, ORGANISATION, OWNER, STRANGER, World, application, everybody, of_event,
+    of_hook, user,
+};
 
 /// See the name.
 pub async fn pages_of_deliveries_give_each_once_whatever_is_filtered(mut world: World) {
@@ -49,7 +52,13 @@ pub async fn pages_of_deliveries_give_each_once_whatever_is_filtered(mut world: 
         for event in [None, Some(last)] {
             for owner in [Some(OWNER), None] {
                 for name in names {
-                    let filter = DeliveryFilter { owner, hook, event, state: name.map(str::to_owned) };
+                    let filter = DeliveryFilter {
+                        owner,
+                        hook,
+                        event,
+                        state: name.map(str::to_owned),
+                        ..DeliveryFilter::default()
+                    };
                     if owner.is_none() && hook.is_none() && event.is_none() {
                         continue;
                     }
@@ -87,6 +96,72 @@ pub async fn a_filter_holds_in_every_field(mut world: World) {
     ] {
         assert!(world.all(&filter).await.is_empty(), "{filter:?}");
     }
+}
+
+/// See the name.
+pub async fn a_list_of_deliveries_is_narrowed_by_event_reason_and_time_and_read_both_ways(mut world: World) {
+    let hook = world.webhook_there(2).await;
+    let mut about = world.draft("DEPLOYMENT_SUCCESS");
+    about.resource = Some(application(APPLICATION));
+    let began = world.now;
+    for kind in ["GIT_PUSH", "DEPLOYMENT_FAIL", "GIT_PUSH"] {
+        world.accept(world.draft(kind)).await;
+        world.accept(about.clone()).await;
+        world.now += DAY;
+    }
+    for (work, n) in world.lease().await.iter().zip(0..) {
+        let reason = if n % 2 == 0 { Dead::Refused } else { Dead::Gone };
+        if n < 6 {
+            world.record(work, Verdict::End(State::Dead(reason))).await;
+        }
+    }
+    let mut all = world.of_owner().await;
+    all.reverse();
+    assert_eq!(all.len(), 12);
+    let kinds = [None, Some(vec!["GIT_PUSH".to_owned(), "DEPLOYMENT_FAIL".to_owned()]), Some(vec![])];
+    let resources = [None, Some(application(APPLICATION)), Some(application(FOREIGN))];
+    let whys = [(None, None), (Some("dead"), None), (Some("dead"), Some("gone")), (None, Some("refused"))];
+    let times = [(None, None), (Some(began + DAY), None), (None, Some(began + DAY))];
+    let mut nonempty = 0;
+    for hook in [None, Some(hook.id)] {
+        for resource in &resources {
+            for (kinds, (state, reason)) in kinds.iter().flat_map(|kinds| whys.map(|why| (kinds, why))) {
+                for (from, until) in times.into_iter().chain([(Some(began + DAY), Some(began + 2 * DAY))]) {
+                    let mut expected = Vec::new();
+                    for delivery in &all {
+                        let event =
+                            world.store().event(delivery.id.event).await.expect("read").expect("there");
+                        let held = kinds.as_ref().is_none_or(|kinds| kinds.contains(&event.kind))
+                            && resource.as_ref().is_none_or(|id| event.resource.as_ref() == Some(id))
+                            && state.is_none_or(|state| delivery.state.name() == state)
+                            && reason.is_none_or(|reason| delivery.state.reason() == Some(reason))
+                            && from.is_none_or(|from| event.id.at() >= from)
+                            && until.is_none_or(|until| event.id.at() < until);
+                        expected.extend(held.then_some(delivery.id));
+                    }
+                    nonempty += usize::from(!expected.is_empty());
+                    let mut filter = DeliveryFilter {
+                        owner: Some(OWNER),
+                        hook,
+                        state: state.map(str::to_owned),
+                        reason: reason.map(str::to_owned),
+                        kinds: kinds.clone(),
+                        resource: resource.clone(),
+                        from,
+                        until,
+                        oldest_first: true,
+                        ..DeliveryFilter::default()
+                    };
+                    let ids = |found: Vec<Delivery>| found.iter().map(|one| one.id).collect::<Vec<_>>();
+                    assert_eq!(ids(world.all(&filter).await), expected, "{filter:?}");
+                    filter.oldest_first = false;
+                    expected.reverse();
+                    assert_eq!(ids(world.all(&filter).await), expected, "{filter:?}");
+                }
+            }
+        }
+    }
+    assert!(nonempty > 40, "the cases are worth their name: {nonempty}");
 }
 
 /// See the name.

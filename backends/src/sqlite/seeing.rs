@@ -8,7 +8,7 @@ use sonnette_core::model::{Attempt, Delivery, Event, State};
 use sonnette_core::ports::{DeliveryFilter, Page};
 
 use super::directory::limit;
-use super::rows::{Col, col, letter, state_number};
+use super::rows::{Col, col, letter, state_number, to_json};
 use super::work::{event_of, recipient};
 
 pub(super) fn event(db: &Connection, id: EventId) -> rusqlite::Result<Option<Event>> {
@@ -17,11 +17,14 @@ pub(super) fn event(db: &Connection, id: EventId) -> rusqlite::Result<Option<Eve
         .optional()
 }
 
-/// The buckets that may hold ids below `before`, newest first.
-fn buckets(db: &Connection, before: i64) -> rusqlite::Result<Vec<i64>> {
-    db.prepare_cached("SELECT id FROM buckets WHERE first < ?1 ORDER BY id DESC")?
-        .query_map([before], |row| row.get(0))?
-        .collect()
+/// The buckets that may hold ids from `first` up to, and without, `before`; the newest first.
+fn buckets(db: &Connection, first: i64, before: i64) -> rusqlite::Result<Vec<i64>> {
+    db.prepare_cached(
+        "SELECT id FROM buckets WHERE first < ?2 AND id >= coalesce((SELECT max(id) FROM buckets WHERE first <= ?1), 0)
+         ORDER BY id DESC",
+    )?
+    .query_map([first, before], |row| row.get(0))?
+    .collect()
 }
 
 pub(super) fn events(db: &Connection, owner: OwnerId, page: Page<EventId>) -> rusqlite::Result<Vec<Event>> {
@@ -31,7 +34,7 @@ pub(super) fn events(db: &Connection, owner: OwnerId, page: Page<EventId>) -> ru
         "SELECT id, owner, kind, resource, frame FROM events INDEXED BY events_by_owner
          WHERE bucket = ?1 AND owner = ?2 AND id < ?3 ORDER BY id DESC LIMIT ?4",
     )?;
-    for bucket in buckets(db, before)? {
+    for bucket in buckets(db, 0, before)? {
         let left = limit(page.limit - found.len());
         let rows = statement.query_map(params![bucket, Col(owner), before, left], event_of)?;
         for event in rows {
@@ -94,10 +97,46 @@ pub(super) fn delivery(
     Ok(Some((owner, delivery, attempts)))
 }
 
-/// The numbers of the states of this name, first and last.
-fn states(name: Option<&str>) -> (i64, i64) {
-    let numbers = State::all().filter(|state| name.is_none_or(|name| state.name() == name)).map(state_number);
+/// The numbers of the states of this name and reason, first and last.
+fn states(name: Option<&str>, reason: Option<&str>) -> (i64, i64) {
+    let wanted = |state: &State| {
+        name.is_none_or(|name| state.name() == name)
+            && reason.is_none_or(|reason| state.reason() == Some(reason))
+    };
+    let numbers = State::all().filter(wanted).map(state_number);
     numbers.fold((i64::MAX, i64::MIN), |(low, high), number| (low.min(number), high.max(number)))
+}
+
+/// Where a list of deliveries begins and ends, by their ids, and in which order it is walked. Both ends are left out.
+struct Walk {
+    above: (i64, i64),
+    below: (i64, i64),
+    order: &'static str,
+}
+
+impl Walk {
+    fn of(filter: &DeliveryFilter, after: Option<DeliveryId>) -> Self {
+        let key = |id: DeliveryId| (id.event.0, i64::from(id.n));
+        let mut above = (filter.from.map_or(-1, |at| EventId::first_at(at).0 - 1), i64::MAX);
+        let mut below = (filter.until.map_or(i64::MAX, |at| EventId::first_at(at).0), -1);
+        match (filter.oldest_first, after) {
+            (true, Some(after)) => above = above.max(key(after)),
+            (false, Some(after)) => below = below.min(key(after)),
+            (_, None) => {}
+        }
+        Self { above, below, order: if filter.oldest_first { "ASC" } else { "DESC" } }
+    }
+
+    fn order(&self) -> String {
+        format!("ORDER BY d.event {0}, d.n {0}", self.order)
+    }
+
+    fn sort(&self, found: &mut [DeliveryId]) {
+        found.sort_unstable();
+        if self.order == "DESC" {
+            found.reverse();
+        }
+    }
 }
 
 pub(super) fn deliveries(
@@ -105,19 +144,48 @@ pub(super) fn deliveries(
     filter: &DeliveryFilter,
     page: Page<DeliveryId>,
 ) -> rusqlite::Result<Vec<Delivery>> {
-    let after = page.after.map_or((i64::MAX, 0), |id| (id.event.0, i64::from(id.n)));
-    let (low, high) = states(filter.state.as_deref());
-    let select = |from: &str, by: &str| {
+    let walk = Walk::of(filter, page.after);
+    let (low, high) = states(filter.state.as_deref(), filter.reason.as_deref());
+    let kinds = filter.kinds.as_ref().map(to_json);
+    let resource = filter.resource.as_ref().map(|id| id.as_str());
+    // What is asked of the event is looked at only if something is.
+    let of_event = |event: &str| {
+        if kinds.is_none() && resource.is_none() {
+            return "?8 IS ?9".to_owned();
+        }
         format!(
-            "SELECT {DELIVERY} FROM deliveries d {from} WHERE {by}
-             AND (d.event, d.n) < (?1, ?2) AND d.state BETWEEN ?3 AND ?4 ORDER BY d.event DESC, d.n DESC LIMIT ?5"
+            "(?8 IS NULL OR {event}.kind IN (SELECT value FROM json_each(?8))) AND (?9 IS NULL OR {event}.resource = ?9)"
         )
     };
+    let apart = match (&kinds, resource) {
+        (None, None) => of_event(""),
+        _ => format!("EXISTS (SELECT 1 FROM events o WHERE o.id = d.event AND {})", of_event("o")),
+    };
+    let select = |what: &str, from: &str, by: &str| {
+        format!(
+            "SELECT {what} FROM deliveries d {from} WHERE {by} AND (d.event, d.n) < (?1, ?2) AND (d.event, d.n) > (?3, ?4)
+             AND d.state BETWEEN ?5 AND ?6 {} LIMIT ?7",
+            walk.order()
+        )
+    };
+    let arguments = |left: &i64| -> Vec<Box<dyn ToSql>> {
+        let ((below, below_n), (above, above_n)) = (walk.below, walk.above);
+        vec![
+            Box::new(below),
+            Box::new(below_n),
+            Box::new(above),
+            Box::new(above_n),
+            Box::new(low),
+            Box::new(high),
+            Box::new(*left),
+            Box::new(kinds.clone()),
+            Box::new(resource.map(str::to_owned)),
+        ]
+    };
     let read = |sql: &str, left: usize, more: &[&dyn ToSql]| -> rusqlite::Result<Vec<Delivery>> {
-        let left = limit(left);
-        let mut arguments: Vec<&dyn ToSql> = vec![&after.0, &after.1, &low, &high, &left];
-        arguments.extend_from_slice(more);
-        db.prepare_cached(sql)?.query_map(arguments.as_slice(), delivery_of)?.collect()
+        let own = arguments(&limit(left));
+        let all: Vec<&dyn ToSql> = own.iter().map(|one| &**one).chain(more.iter().copied()).collect();
+        db.prepare_cached(sql)?.query_map(all.as_slice(), delivery_of)?.collect()
     };
     if let Some(owner) = filter.owner
         && !belongs(db, filter, owner)?
@@ -126,14 +194,10 @@ pub(super) fn deliveries(
     }
     if let Some(event) = filter.event {
         let hook = filter.hook.map(|hook| hook.0);
-        return read(
-            &select("", "d.event = ?6 AND d.bucket > 0 AND (?7 IS NULL OR d.hook = ?7)"),
-            page.limit,
-            &[&event.0, &hook],
-        );
+        let by = format!("d.event = ?10 AND d.bucket > 0 AND (?11 IS NULL OR d.hook = ?11) AND {apart}");
+        return read(&select(DELIVERY, "", &by), page.limit, &[&event.0, &hook]);
     }
 
-    let mut found = Vec::new();
     // Held and dead have an index of their own, however long ago they were.
     let index = match filter.state.as_deref() {
         Some("dead") => Some(("deliveries_dead", "d.state BETWEEN 10 AND 19")),
@@ -141,35 +205,57 @@ pub(super) fn deliveries(
         _ => None,
     };
     if let Some((index, tens)) = index {
-        // At most `limit` of each destination, then the newest of all.
+        // At most `limit` of each destination, then the first of all; read whole only when it is known which.
         let from = format!("INDEXED BY {index}");
+        let mut found = Vec::new();
+        let mut keys = |by: &str, more: &[&dyn ToSql]| -> rusqlite::Result<()> {
+            let own = arguments(&limit(page.limit));
+            let all: Vec<&dyn ToSql> = own.iter().map(|one| &**one).chain(more.iter().copied()).collect();
+            let mut statement = db.prepare_cached(&select("d.event, d.n", &from, by))?;
+            let rows = statement.query_map(all.as_slice(), |row| {
+                Ok(DeliveryId { event: EventId(row.get(0)?), n: row.get(1)? })
+            })?;
+            for id in rows {
+                found.push(id?);
+            }
+            Ok(())
+        };
         for destination in destinations(db, filter)? {
-            found.extend(read(
-                &select(&from, &format!("d.destination = ?6 AND {tens}")),
-                page.limit,
-                &[&destination],
-            )?);
+            keys(&format!("d.destination = ?10 AND {tens} AND {apart}"), &[&destination])?;
         }
         if let (None, Some(owner)) = (filter.hook, filter.owner) {
             let by = format!(
-                "d.destination = ?6 AND {tens} AND EXISTS (SELECT 1 FROM events e WHERE e.id = d.event AND e.owner = ?7)"
+                "d.destination = ?10 AND {tens} AND EXISTS (SELECT 1 FROM events e WHERE e.id = d.event AND e.owner = ?11) AND {apart}"
             );
-            found.extend(read(&select(&from, &by), page.limit, &[&DestinationId::HOUSE.0, &Col(owner)])?);
+            keys(&by, &[&DestinationId::HOUSE.0, &Col(owner)])?;
         }
-        found.sort_by_key(|delivery| std::cmp::Reverse(delivery.id));
+        walk.sort(&mut found);
         found.truncate(page.limit);
-        return Ok(found);
+        let mut whole = db.prepare_cached(&format!(
+            "SELECT {DELIVERY} FROM deliveries d WHERE d.event = ?1 AND d.n = ?2"
+        ))?;
+        return found.into_iter().map(|id| whole.query_row(params![id.event.0, id.n], delivery_of)).collect();
     }
     let (hook, owner) = (filter.hook.map(|hook| hook.0), filter.owner.map(Col));
     let (sql, value): (_, &dyn ToSql) = match (&hook, &owner) {
-        (Some(hook), _) => (select("INDEXED BY deliveries_by_hook", "d.bucket = ?6 AND d.hook = ?7"), hook),
+        (Some(hook), _) => {
+            let by = format!("d.bucket = ?10 AND d.hook = ?11 AND {apart}");
+            (select(DELIVERY, "INDEXED BY deliveries_by_hook", &by), hook)
+        }
         (None, Some(owner)) => {
             let from = "JOIN events e INDEXED BY events_by_owner ON e.id = d.event";
-            (select(from, "e.bucket = ?6 AND e.owner = ?7 AND e.id <= ?1"), owner)
+            let of_event = of_event("e");
+            let by = format!("e.bucket = ?10 AND e.owner = ?11 AND e.id <= ?1 AND e.id >= ?3 AND {of_event}");
+            (select(DELIVERY, from, &by), owner)
         }
-        (None, None) => return Ok(found),
+        (None, None) => return Ok(Vec::new()),
     };
-    for bucket in buckets(db, after.0.saturating_add(1))? {
+    let mut walked = buckets(db, walk.above.0, walk.below.0.saturating_add(1))?;
+    if filter.oldest_first {
+        walked.reverse();
+    }
+    let mut found = Vec::new();
+    for bucket in walked {
         found.extend(read(&sql, page.limit - found.len(), &[&bucket, value])?);
         if found.len() >= page.limit {
             break;

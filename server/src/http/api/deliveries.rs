@@ -29,7 +29,7 @@ pub(super) async fn list(
     if let Some(owner) = owner {
         site.allow(&asker.0, Action::Read(owner)).await?;
     }
-    let mut filter = DeliveryFilter { owner, hook, event, state };
+    let mut filter = DeliveryFilter { owner, hook, event, state, ..DeliveryFilter::default() };
     if let Some(hook) = hook {
         let found = site.parts.store.hook(hook).await?.ok_or_else(|| Problem::not_found("hook"))?;
         site.allow_found(&asker.0, found.hook.owner, false, "hook").await?;
