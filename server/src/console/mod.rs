@@ -10,8 +10,11 @@
 mod assets;
 mod cli_login;
 mod cookie;
+mod deliveries;
+mod delivery;
 mod describe;
 mod door;
+mod event;
 mod form;
 mod frame;
 mod guides;
@@ -24,6 +27,7 @@ mod reader;
 mod secret;
 mod sign_in;
 mod time;
+mod told;
 mod typed;
 mod words;
 
@@ -85,6 +89,12 @@ pub(crate) fn routes(site: &Arc<Site>) -> Router<Arc<Site>> {
         .route("/cli-oauth", get(cli_login::ask).post(cli_login::agree))
         .merge(of(Sort::Emails))
         .merge(of(Sort::Webhooks))
+        .route("/o/{owner}/deliveries", get(deliveries::list))
+        .route("/o/{owner}/deliveries/undelivered", get(deliveries::undelivered))
+        .route("/o/{owner}/deliveries/{delivery}", get(delivery::page))
+        .route("/o/{owner}/deliveries/{delivery}/resend", post(delivery::resend))
+        .route("/o/{owner}/events/{event}", get(event::page))
+        .route("/o/{owner}/events/{event}/frame", get(event::frame))
         .layer(from_fn_with_state(Arc::clone(site), door::door));
     Router::new().route("/assets/{name}", get(assets::get)).merge(pages)
 }
