@@ -99,4 +99,55 @@ document.addEventListener('DOMContentLoaded', () => {
     input.addEventListener('input', () => { clearTimeout(timer); timer = setTimeout(load, 200); });
     input.addEventListener('keydown', (event) => { if (event.key === 'Enter') event.preventDefault(); });
   });
+
+  // [data-live="stream"]: events as they come. The stream says which; the server makes their lines. What the page knows already
+  // is not shown twice, and no more than 200 lines are kept.
+  all('[data-live]').forEach((list) => {
+    const most = 200, batch = 50, state = document.querySelector('#live-state'), queue = [];
+    let since = list.dataset.since, busy = false;
+    const say = (what, tone) => { state.textContent = state.dataset[what]; state.className = `badge ${tone}`; };
+    const show = async () => {
+      if (busy || !queue.length) return;
+      busy = true;
+      queue.splice(0, queue.length - most);
+      const ids = queue.splice(0, batch);
+      try {
+        const answer = await fetch(`${list.dataset.lines}?ids=${ids}`);
+        if (!answer.ok || answer.redirected) throw answer.status;
+        const made = document.createElement('template');
+        made.innerHTML = await answer.text();
+        all('li', made.content).forEach((line) => { if (document.getElementById(line.id)) line.remove(); });
+        list.prepend(made.content);
+        while (list.children.length > most) list.lastElementChild.remove();
+        tick();
+      } catch {
+        queue.unshift(...ids);
+        await new Promise((done) => { setTimeout(done, 2000); });
+      }
+      busy = false;
+      show();
+    };
+    const open = () => {
+      const url = new URL(list.dataset.live, location);
+      url.searchParams.set('since', since);
+      const source = new EventSource(url);
+      source.onopen = () => say('on', 'good');
+      source.onmessage = (event) => {
+        since = event.lastEventId || since;
+        queue.push(JSON.parse(event.data).id);
+        show();
+      };
+      source.addEventListener('gap', (event) => {
+        since = event.lastEventId || since;
+        document.querySelector('#live-gap').hidden = false;
+      });
+      // The browser comes again by itself and says how far it was, unless it was refused.
+      source.onerror = () => {
+        const refused = source.readyState === EventSource.CLOSED;
+        say(refused ? 'off' : 'again', refused ? 'bad' : 'warn');
+        if (refused) setTimeout(open, 10000);
+      };
+    };
+    open();
+  });
 });

@@ -152,6 +152,7 @@ pub async fn start(config: Config) -> Result<Running> {
     };
     let streams = Arc::new(Hub::new(
         Arc::clone(&parts.store),
+        Arc::clone(&parts.clock),
         Arc::clone(&parts.catalogue),
         config.policy.clone(),
         config.heartbeat,

@@ -137,7 +137,7 @@ fn find_hook(names: &Names, text: &str) -> Option<(HookId, String)> {
     only(all, text).map(|(id, name)| (id, name.to_owned()))
 }
 
-fn find_resource(names: &Names, text: &str) -> Option<(ResourceId, String)> {
+pub(super) fn find_resource(names: &Names, text: &str) -> Option<(ResourceId, String)> {
     if let Ok(id) = text.parse::<ResourceId>() {
         let name = names.resources.get(&id).cloned().unwrap_or_else(|| text.to_owned());
         return Some((id, name));
@@ -146,7 +146,7 @@ fn find_resource(names: &Names, text: &str) -> Option<(ResourceId, String)> {
 }
 
 /// Applications and add-ons by the ids events have.
-fn named(names: &Names) -> impl Iterator<Item = (&ResourceId, &str)> {
+pub(super) fn named(names: &Names) -> impl Iterator<Item = (&ResourceId, &str)> {
     use sonnette_core::ids::ResourceShape;
     let own = names.resources.iter().filter(|(id, _)| id.shape() != ResourceShape::RealId);
     own.map(|(id, name)| (id, name.as_str()))

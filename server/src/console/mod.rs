@@ -21,6 +21,7 @@ mod guides;
 mod hook_form;
 mod hooks;
 mod limits;
+mod live;
 mod oops;
 mod preview;
 mod reader;
@@ -93,6 +94,9 @@ pub(crate) fn routes(site: &Arc<Site>) -> Router<Arc<Site>> {
         .route("/o/{owner}/deliveries/undelivered", get(deliveries::undelivered))
         .route("/o/{owner}/deliveries/{delivery}", get(delivery::page))
         .route("/o/{owner}/deliveries/{delivery}/resend", post(delivery::resend))
+        .route("/o/{owner}/live", get(live::page))
+        .route("/o/{owner}/live/stream", get(live::stream))
+        .route("/o/{owner}/live/lines", get(live::lines))
         .route("/o/{owner}/events/{event}", get(event::page))
         .route("/o/{owner}/events/{event}/frame", get(event::frame))
         .layer(from_fn_with_state(Arc::clone(site), door::door));

@@ -386,6 +386,17 @@ words! {
     raw_frame: "The frame as sent" / "La trame telle qu’envoyée";
     cut_here: "Cut here: the frame holds the rest." / "Coupé ici : la trame contient la suite.";
 
+    // live
+    live_intro: "What happens here, as it happens. The newest first." / "Ce qui se passe ici, au fur et à mesure. Du plus récent au plus ancien.";
+    live_connecting: "Connecting" / "Connexion";
+    live_on: "Live" / "En direct";
+    live_again: "Connecting again; nothing will be missed" / "Reconnexion ; rien ne sera manqué";
+    live_off: "Not connected; trying again in 10 s" / "Non connecté ; nouvel essai dans 10 s";
+    live_gap: "Some events were forgotten before they could be shown here." / "Certains événements ont été oubliés avant de pouvoir être affichés ici.";
+    refresh: "Refresh" / "Actualiser";
+    nothing_happened: "Nothing happened yet" / "Rien ne s’est encore passé";
+    nothing_happened_intro: "Events appear here as soon as they are accepted." / "Les événements apparaissent ici dès qu’ils sont acceptés.";
+
     // times
     just_now: "just now" / "à l’instant";
     minutes_ago(n): "{n} min ago" / "il y a {n} min";

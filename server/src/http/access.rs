@@ -127,6 +127,8 @@ pub(crate) enum Credential {
     OperatorToken([u8; 32]),
     /// The public half of a pair.
     Pair(String),
+    /// The SHA-256 of a session's cookie.
+    Session([u8; 32]),
 }
 
 impl Credential {

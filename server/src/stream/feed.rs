@@ -195,6 +195,12 @@ impl Feed {
                 Some(Bearer::Pair { user, operator, .. }) => Some(Caller::Person { user, operator }),
                 Some(Bearer::Operator) | None => None,
             }),
+            Credential::Session(digest) => {
+                let found = self.hub.store.session(*digest, self.hub.clock.now()).await;
+                found.map(|found| {
+                    found.map(|(_, user)| Caller::Person { user: user.id, operator: user.operator })
+                })
+            }
         };
         match still {
             Ok(Some(caller)) => self.caller = caller,

@@ -100,7 +100,7 @@ impl Filter {
     }
 
     /// Whether an event is wanted. Private ones never are.
-    pub(super) fn passes(&self, catalogue: &Catalogue, event: &Event) -> bool {
+    pub(crate) fn passes(&self, catalogue: &Catalogue, event: &Event) -> bool {
         let known = catalogue.find(&event.kind);
         if known.is_some_and(|(_, kind)| kind.private) {
             return false;

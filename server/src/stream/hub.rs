@@ -9,7 +9,7 @@ use bytes::Bytes;
 use sonnette_core::catalogue::Catalogue;
 use sonnette_core::ids::{EventId, OwnerId};
 use sonnette_core::permission::Policy;
-use sonnette_core::ports::{Ahead, Look, Store, Stored};
+use sonnette_core::ports::{Ahead, Clock, Look, Store, Stored};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -24,6 +24,7 @@ const GOODBYE: Duration = Duration::from_secs(5);
 /// See the module.
 pub struct Hub {
     pub(super) store: Arc<dyn Store>,
+    pub(super) clock: Arc<dyn Clock>,
     pub(super) catalogue: Arc<Catalogue>,
     pub(super) policy: Policy,
     /// How often the event socket says that it is there.
@@ -136,6 +137,7 @@ impl Hub {
     /// A hub without readers.
     pub fn new(
         store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
         catalogue: Arc<Catalogue>,
         policy: Policy,
         heartbeat: Duration,
@@ -143,6 +145,7 @@ impl Hub {
     ) -> Self {
         Self {
             store,
+            clock,
             catalogue,
             policy,
             heartbeat,

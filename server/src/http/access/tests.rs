@@ -81,8 +81,14 @@ async fn world() -> World {
     };
     let terms = Terms { consumers: config.consumers, ..Terms::default() };
     let (store, catalogue) = (Arc::clone(&parts.store), Arc::clone(&parts.catalogue));
-    let streams =
-        Hub::new(store, catalogue, config.policy.clone(), config.heartbeat, CancellationToken::new());
+    let streams = Hub::new(
+        store,
+        clock.clone(),
+        catalogue,
+        config.policy.clone(),
+        config.heartbeat,
+        CancellationToken::new(),
+    );
     let console = Console::new("http://127.0.0.1:8780".parse().unwrap(), false);
     let site =
         Site::new(parts, config.guard, config.policy, terms, Arc::default(), Arc::new(streams), console);

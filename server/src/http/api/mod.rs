@@ -14,6 +14,7 @@ use axum::Router;
 use axum::routing::{get, post, put};
 
 use super::Site;
+pub(crate) use streams::last_event;
 
 /// Every route under `/api/v1`.
 pub(super) fn routes() -> Router<Arc<Site>> {

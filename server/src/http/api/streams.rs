@@ -5,6 +5,7 @@ use axum::response::Response;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use sonnette_core::ids::{OwnerId, ResourceShape};
+use sonnette_core::model::Caller;
 use sonnette_core::permission::Action;
 
 use super::super::access::Asker;
@@ -24,11 +25,7 @@ pub(super) async fn events(
     request: Request,
 ) -> Answer<Response> {
     let headers = request.headers();
-    // A browser that comes again asks what it asked the first time; how far it has come is here.
-    let last = headers
-        .get("last-event-id")
-        .and_then(|value| value.to_str().ok())
-        .filter(|text| !text.trim().is_empty());
+    let last = last_event(headers);
     let feed = open(&site, asker, &owner, request.uri().query(), headers, last).await?;
     Ok(live::events(feed))
 }
@@ -60,24 +57,56 @@ async fn open(
     last: Option<&str>,
 ) -> Answer<Feed> {
     let owner: OwnerId = id(owner)?;
-    site.allow(&asker.0, Action::Read(owner)).await?;
-    if !site.parts.store.knows(owner).await? {
-        return Err(Problem::not_found("owner"));
-    }
-    let mut wanted = Wanted::read(&site.parts.catalogue, query.unwrap_or_default())?;
-    if let Some(last) = last {
-        wanted.since = Some(place("Last-Event-ID", last)?);
-    }
-    if let Some(named) = wanted.filter.resources_mut()
-        && named.iter().any(|id| id.shape() == ResourceShape::RealId)
-    {
-        // Events name an add-on by its own id.
-        let known = site.parts.store.resources(owner).await?;
-        let own =
-            known.into_iter().filter(|one| one.real_id.as_ref().is_some_and(|real| named.contains(real)));
-        named.extend(own.map(|one| one.id).collect::<Vec<_>>());
-    }
     let shown = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(Credential::of);
     let credential = shown.ok_or_else(|| Problem::new(Id::Unauthorised, "credentials are missing"))?;
-    Feed::open(&site.streams, asker.0, credential, Scope::Owner(owner), wanted.filter, wanted.since).await
+    site.feed(asker.0, credential, owner, query.unwrap_or_default(), last).await
+}
+
+/// How far a browser that comes again has come: it asks what it asked the first time, and says this besides.
+pub(crate) fn last_event(headers: &HeaderMap) -> Option<&str> {
+    let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
+    last.filter(|text| !text.trim().is_empty())
+}
+
+impl Site {
+    /// What of an owner's events a query asks for, from where on, for whoever showed this credential.
+    ///
+    /// # Errors
+    /// If the caller may not read the owner, if there is none, or if the query breaks a rule.
+    pub(crate) async fn wanted(&self, caller: &Caller, owner: OwnerId, query: &str) -> Answer<Wanted> {
+        self.allow(caller, Action::Read(owner)).await?;
+        if !self.parts.store.knows(owner).await? {
+            return Err(Problem::not_found("owner"));
+        }
+        let mut wanted = Wanted::read(&self.parts.catalogue, query)?;
+        if let Some(named) = wanted.filter.resources_mut()
+            && named.iter().any(|id| id.shape() == ResourceShape::RealId)
+        {
+            // Events name an add-on by its own id.
+            let known = self.parts.store.resources(owner).await?;
+            let own =
+                known.into_iter().filter(|one| one.real_id.as_ref().is_some_and(|real| named.contains(real)));
+            named.extend(own.map(|one| one.id).collect::<Vec<_>>());
+        }
+        Ok(wanted)
+    }
+
+    /// A stream of an owner's events for whoever showed this credential; `last` is how far they had come before.
+    ///
+    /// # Errors
+    /// Those of [`Site::wanted`], or if there is no place for one more.
+    pub(crate) async fn feed(
+        &self,
+        caller: Caller,
+        credential: Credential,
+        owner: OwnerId,
+        query: &str,
+        last: Option<&str>,
+    ) -> Answer<Feed> {
+        let mut wanted = self.wanted(&caller, owner, query).await?;
+        if let Some(last) = last {
+            wanted.since = Some(place("Last-Event-ID", last)?);
+        }
+        Feed::open(&self.streams, caller, credential, Scope::Owner(owner), wanted.filter, wanted.since).await
+    }
 }
