@@ -7,6 +7,7 @@
 //! A page is a handler that takes a `Visitor`, asks `Visitor::at` for the owner in its
 //! path, and shows a template that extends `frame.html`. A form is read as `Checked`.
 
+mod account;
 mod assets;
 mod cli_login;
 mod cookie;
@@ -90,6 +91,11 @@ pub(crate) fn routes(site: &Arc<Site>) -> Router<Arc<Site>> {
         .route("/cli-oauth", get(cli_login::ask).post(cli_login::agree))
         .merge(of(Sort::Emails))
         .merge(of(Sort::Webhooks))
+        .route("/account", get(account::page))
+        .route("/account/preferences", post(account::prefer))
+        .route("/account/tokens", post(account::add_token))
+        .route("/account/tokens/{token}/revoke", post(account::revoke_token))
+        .route("/account/sessions/{session}/end", post(account::end_session))
         .route("/o/{owner}/deliveries", get(deliveries::list))
         .route("/o/{owner}/deliveries/undelivered", get(deliveries::undelivered))
         .route("/o/{owner}/deliveries/{delivery}", get(delivery::page))

@@ -397,6 +397,36 @@ words! {
     nothing_happened: "Nothing happened yet" / "Rien ne s’est encore passé";
     nothing_happened_intro: "Events appear here as soon as they are accepted." / "Les événements apparaissent ici dès qu’ils sont acceptés.";
 
+    // one's own page
+    reading: "Language and time" / "Langue et heure";
+    language: "Language" / "Langue";
+    time_zone: "Time zone" / "Fuseau horaire";
+    wrong_zone: "There is no such time zone." / "Ce fuseau horaire n’existe pas.";
+    tokens: "Tokens for the command line and the API" / "Jetons pour la ligne de commande et l’API";
+    tokens_intro: "Whoever has a token acts as you. Revoke those you do not use." / "Qui détient un jeton agit à votre place. Révoquez ceux que vous n’utilisez pas.";
+    token_name: "What is it for?" / "À quoi sert-il ?";
+    token_example: "laptop" / "ordinateur portable";
+    make_token: "Make a token" / "Créer un jeton";
+    wrong_token_name: "A name has 1 to 100 bytes." / "Un nom a de 1 à 100 octets.";
+    too_many_tokens: "You have as many tokens as you may; revoke one first." / "Vous avez le nombre maximal de jetons ; révoquez-en un d’abord.";
+    token_made(name): "Token “{name}”" / "Jeton « {name} »";
+    token_once: "Copy it now: its secret is shown this once, and never again." / "Copiez-le maintenant : son secret n’est affiché que cette fois.";
+    for_clever: "The clever command" / "La commande clever";
+    for_clever_hint: "From version 4 on, the address can be kept with the token: add --api-host and --alias to the second line." / "À partir de la version 4, l’adresse peut être gardée avec le jeton : ajoutez --api-host et --alias à la seconde ligne.";
+    for_sonnette: "The sonnette command" / "La commande sonnette";
+    for_sonnette_hint: "For the API, send the second value as Authorization: Bearer." / "Pour l’API, envoyez la seconde valeur en Authorization: Bearer.";
+    revoke: "Revoke" / "Révoquer";
+    said_revoked: "The token is revoked." / "Le jeton est révoqué.";
+    sessions: "Where you are signed in" / "Où vous êtes connecté";
+    sessions_intro: "If you do not know one of these, sign it out and revoke your tokens." / "Si l’un d’eux vous est inconnu, déconnectez-le et révoquez vos jetons.";
+    this_device: "this one" / "celui-ci";
+    signed_in_at: "Signed in" / "Connecté";
+    last_seen: "seen" / "vu";
+    said_ended: "It is signed out." / "Il est déconnecté.";
+    sign_out_everywhere: "Sign out everywhere" / "Se déconnecter partout";
+    browser_on(browser, system): "{browser} on {system}" / "{browser} sous {system}";
+    unknown_browser: "Unknown browser" / "Navigateur inconnu";
+
     // times
     just_now: "just now" / "à l’instant";
     minutes_ago(n): "{n} min ago" / "il y a {n} min";

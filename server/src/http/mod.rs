@@ -28,7 +28,7 @@ use crate::stream::Hub;
 
 pub use access::operator_token;
 pub(crate) use access::{Credential, alphanumeric};
-pub(crate) use api::last_event;
+pub(crate) use api::{last_event, token_name};
 pub(crate) use asked::Place;
 pub(crate) use body::SMALL;
 pub(crate) use signed::Arrived;

@@ -15,6 +15,7 @@ use axum::routing::{get, post, put};
 
 use super::Site;
 pub(crate) use streams::last_event;
+pub(crate) use tokens::token_name;
 
 /// Every route under `/api/v1`.
 pub(super) fn routes() -> Router<Arc<Site>> {

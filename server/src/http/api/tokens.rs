@@ -9,7 +9,7 @@ use sonnette_core::ids::{TokenId, UserId};
 use sonnette_core::message::one_line;
 use sonnette_core::model::Caller;
 use sonnette_core::permission::Action;
-use sonnette_core::ports::NewToken;
+use sonnette_core::ports::{NewToken, StoreError};
 use sonnette_core::secret::Secret;
 
 use super::super::access::{Asker, alphanumeric, operator_token};
@@ -34,6 +34,16 @@ impl Site {
     }
 }
 
+/// The name of a token as it is kept: 1 to 100 bytes on one line.
+///
+/// # Errors
+/// If it is not.
+pub(crate) fn token_name(given: &str) -> Answer<String> {
+    let name = one_line(given.trim());
+    let fits = !name.is_empty() && name.len() <= 100;
+    if fits { Ok(name) } else { Err(Problem::invalid("name", "a name has 1 to 100 bytes")) }
+}
+
 impl Site {
     /// Makes a pair for a person: its id and both halves; `None` if there is no such user.
     pub(crate) async fn new_pair(
@@ -47,6 +57,22 @@ impl Site {
         let pair = NewToken::Pair { user, public: public.clone(), secret: secret.clone() };
         let made = self.parts.store.add_token(id, name, pair, now).await?;
         Ok(made.then_some((id, public, secret)))
+    }
+
+    /// Revokes a token; only one of this person, if one is named. `false` if there is none.
+    ///
+    /// # Errors
+    /// If the store cannot do it.
+    pub(crate) async fn revoke(&self, token: TokenId, of: Option<UserId>) -> Result<bool, StoreError> {
+        if let Some(user) = of {
+            let own = self.parts.store.tokens(Some(user)).await?;
+            if !own.iter().any(|one| one.id == token) {
+                return Ok(false);
+            }
+        }
+        let revoked = self.parts.store.revoke_token(token).await?;
+        self.known.forget();
+        Ok(revoked)
     }
 }
 
@@ -64,12 +90,8 @@ pub(super) async fn add(
     body: Body,
 ) -> Answer<(StatusCode, Json<serde_json::Value>)> {
     let given: GivenToken = site.bodies.shape(body).await?;
-    let name = one_line(given.name.trim());
-    if name.is_empty() || name.len() > 100 {
-        return Err(Problem::invalid("name", "a name has 1 to 100 bytes"));
-    }
+    let name = token_name(&given.name)?;
     let (store, luck) = (&site.parts.store, site.parts.luck.as_ref());
-    let (new, now) = (TokenId(luck.id()), site.parts.clock.now());
     let whose = site.tokens_of(&asker.0).await?;
     if given.operator {
         if whose.is_some() {
@@ -79,6 +101,7 @@ pub(super) async fn add(
             return Err(Problem::invalid("user", "an operator token stands for nobody"));
         }
         let (text, digest) = operator_token(luck);
+        let (new, now) = (TokenId(luck.id()), site.parts.clock.now());
         store.add_token(new, name, NewToken::Operator(digest), now).await?;
         return Ok((StatusCode::CREATED, Json(json!({"id": new.to_string(), "token": text.expose()}))));
     }
@@ -115,13 +138,7 @@ pub(super) async fn sign_in_link(
 /// `DELETE /tokens/{token}`
 pub(super) async fn revoke(State(site): At, asker: Asker, Place(token): Place<String>) -> Answer<StatusCode> {
     let token: TokenId = id(&token)?;
-    if let Some(user) = site.tokens_of(&asker.0).await? {
-        let own = site.parts.store.tokens(Some(user)).await?;
-        if !own.iter().any(|one| one.id == token) {
-            return Err(Problem::not_found("token"));
-        }
-    }
-    let revoked = site.parts.store.revoke_token(token).await?;
-    site.known.forget();
+    let whose = site.tokens_of(&asker.0).await?;
+    let revoked = site.revoke(token, whose).await?;
     if revoked { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::not_found("token")) }
 }
