@@ -134,7 +134,7 @@ pub(super) async fn frame(
 
 /// The frame for people: a line for each value, and what stands as text in `data` opened. Keys keep their order, numbers
 /// their digits.
-fn pretty(frame: &[u8]) -> String {
+pub(super) fn pretty(frame: &[u8]) -> String {
     #[derive(Deserialize)]
     struct Parts<'a> {
         #[serde(borrow)]

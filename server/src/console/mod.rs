@@ -26,6 +26,7 @@ mod live;
 mod oops;
 mod preview;
 mod reader;
+mod reference;
 mod secret;
 mod sign_in;
 mod time;
@@ -91,6 +92,8 @@ pub(crate) fn routes(site: &Arc<Site>) -> Router<Arc<Site>> {
         .route("/cli-oauth", get(cli_login::ask).post(cli_login::agree))
         .merge(of(Sort::Emails))
         .merge(of(Sort::Webhooks))
+        .route("/events", get(reference::index))
+        .route("/events/{kind}", get(reference::kind))
         .route("/account", get(account::page))
         .route("/account/preferences", post(account::prefer))
         .route("/account/tokens", post(account::add_token))

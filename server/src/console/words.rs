@@ -427,6 +427,24 @@ words! {
     browser_on(browser, system): "{browser} on {system}" / "{browser} sous {system}";
     unknown_browser: "Unknown browser" / "Navigateur inconnu";
 
+    // what can happen
+    events_intro: "Everything that can happen here and that a notification can ask for." / "Tout ce qui peut arriver ici et qu’une notification peut demander.";
+    families_intro: "A notification that asks for a subject is told of all of its events, those added later too." / "Une notification qui demande un sujet reçoit tous ses événements, y compris ceux ajoutés plus tard.";
+    kind_name: "Name" / "Nom";
+    concerns: "It is about" / "Il concerne";
+    concerns_owner: "the organisation or person" / "l’organisation ou la personne";
+    concerns_application: "an application" / "une application";
+    concerns_addon: "an add-on" / "un add-on";
+    no_family: "none: ask for it by itself" / "aucun : à demander seul";
+    told_by_default: "Told by default" / "Prévenus par défaut";
+    nobody_by_default: "Nobody, unless a notification asks for it." / "Personne, sauf si une notification le demande.";
+    admins_anyway: "The administrators, without any notification" / "Les administrateurs, sans aucune notification";
+    locked: "They cannot be unsubscribed from." / "On ne peut pas s’en désabonner.";
+    sample_data: "A sample of its data" / "Un exemple de ses données";
+    whole_event: "The whole event" / "L’événement entier";
+    in_chats: "In a chat" / "Dans une messagerie";
+    in_each_format: "As each format sends it" / "Tel que chaque format l’envoie";
+
     // times
     just_now: "just now" / "à l’instant";
     minutes_ago(n): "{n} min ago" / "il y a {n} min";
