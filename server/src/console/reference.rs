@@ -38,11 +38,15 @@ struct Listed {
     description: String,
 }
 
+/// The name of a kind, and its words.
+type Named = (String, String);
+
 #[derive(askama::Template)]
 #[template(path = "console/reference.html")]
 struct IndexPage {
     frame: Frame,
-    families: Vec<(String, String, Vec<(String, String)>)>,
+    /// Name, words, and the kinds it holds with theirs.
+    families: Vec<(String, String, Vec<Named>)>,
     categories: Vec<(String, Vec<Listed>)>,
 }
 

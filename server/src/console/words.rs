@@ -313,7 +313,7 @@ words! {
     notification: "Notification" / "Notification";
     event: "Event" / "Événement";
     resource: "Application or add-on" / "Application ou add-on";
-    from_time: "From" / "À partir de";
+    since_time: "From" / "À partir de";
     until_time: "Until" / "Jusqu’à";
     times_in(zone): "Times are in {zone}." / "Heures : {zone}.";
     filter: "Filter" / "Filtrer";
