@@ -11,6 +11,7 @@ mod people;
 mod private;
 mod random;
 mod sessions;
+mod stops;
 mod work;
 
 use std::collections::BTreeSet;
@@ -22,11 +23,12 @@ use sonnette_core::ids::{
     DeliveryId, DestinationId, EventId, HookId, OrganisationId, OwnerId, ResourceId, UserId,
 };
 use sonnette_core::model::{
-    Attempt, Delivery, Destination, Draft, Fact, Fields, Hook, HookState, HookView, Ingested, Millis, Role,
-    State, Target, Way,
+    Attempt, Cancelled, Delivery, Destination, Draft, Fact, Fields, Hook, HookState, HookView, Ingested,
+    Millis, Role, State, Target, Way,
 };
 use sonnette_core::ports::{Changed, DeliveryFilter, Page, Recorded, Store, Turn, Verdict, Work};
 use sonnette_core::secret::Secret;
+use sonnette_core::stops::{Admission, LetterRules};
 use uuid::Uuid;
 
 pub use ahead::*;
@@ -37,6 +39,7 @@ pub use people::*;
 pub use private::*;
 pub use random::*;
 pub use sessions::*;
+pub use stops::*;
 pub use work::*;
 
 /// Runs every case of the suite, each as a test of its own. Takes an expression that makes a fresh [`Harness`].
@@ -79,6 +82,7 @@ macro_rules! conformance {
             a_changed_url_is_used_for_what_already_waits,
             deleting_a_hook_cancels_what_it_owes_waiting_or_held,
             both_secrets_sign_during_a_rotation,
+            a_hook_is_loaded_with_what_it_signs_with_whatever_its_state,
             no_secret_is_readable_at_rest,
             a_lease_stays_within_a_destinations_bound_and_serves_the_others,
             a_ticket_out_is_not_leased_again_until_it_lapses,
@@ -105,6 +109,18 @@ macro_rules! conformance {
             what_a_private_letter_says_is_unreadable_at_rest,
             a_private_letter_that_has_expired_is_not_tried_any_more,
             a_private_letter_goes_with_its_owner,
+            an_address_that_is_suppressed_gets_nothing_until_it_is_lifted,
+            suppressed_addresses_are_listed_with_their_first_reason_and_explained,
+            a_suppression_tells_of_itself_once,
+            who_stopped_a_hook_gets_no_more_of_it_and_all_of_the_others,
+            a_strangers_address_is_asked_once_and_its_letters_wait_until_it_confirms,
+            what_a_stranger_does_not_confirm_within_seven_days_is_cancelled,
+            a_stranger_named_before_anybody_was_asked_is_asked_when_the_first_letter_is_due,
+            what_is_confirmed_while_its_hook_is_paused_goes_when_it_is_resumed,
+            one_address_is_not_asked_by_everybody,
+            no_more_letters_go_within_an_hour_than_the_ceiling_and_one_stands_for_the_rest,
+            who_is_no_longer_told_is_not_told_what_was_held_back_either,
+            what_is_refused_while_it_is_asked_about_stays_as_it_was_recorded,
             facts_are_learnt_all_or_none,
             people_and_resources_read_back,
             roles_are_what_members_have,
@@ -143,7 +159,7 @@ pub trait Harness: Send {
     /// What the store matches by.
     fn catalogue(&self) -> Arc<Catalogue>;
     /// Opens the store: empty the first time, as it was left after that. The one before was dropped.
-    fn open(&self) -> Arc<dyn Store>;
+    fn open(&self, letters: LetterRules) -> Arc<dyn Store>;
     /// Every byte the store keeps.
     fn at_rest(&self) -> Vec<u8>;
 }
@@ -158,6 +174,7 @@ pub const BEGIN: Millis = 1_767_348_000_000;
 pub struct World {
     harness: Box<dyn Harness>,
     store: Option<Arc<dyn Store>>,
+    letters: LetterRules,
     catalogue: Arc<Catalogue>,
     now: Millis,
     ids: i64,
@@ -231,8 +248,15 @@ fn of_event(event: EventId) -> DeliveryFilter {
 impl World {
     /// Opens the store and tells it who there is.
     pub async fn new(harness: Box<dyn Harness>) -> Self {
-        let (store, catalogue) = (harness.open(), harness.catalogue());
-        let world = Self { harness, store: Some(store), catalogue, now: BEGIN, ids: 0 };
+        let (store, catalogue) = (harness.open(LetterRules::default()), harness.catalogue());
+        let world = Self {
+            harness,
+            store: Some(store),
+            letters: LetterRules::default(),
+            catalogue,
+            now: BEGIN,
+            ids: 0,
+        };
         let owned =
             |id, real_id, owner| Fact::Resource { id, real_id, owner, name: Some("Thing".to_owned()) };
         world
@@ -258,8 +282,14 @@ impl World {
     }
 
     fn reopen(&mut self) {
+        self.reopen_with(self.letters.clone());
+    }
+
+    /// Opens the store anew, with these rules for letters from now on.
+    fn reopen_with(&mut self, letters: LetterRules) {
         self.store = None;
-        self.store = Some(self.harness.open());
+        self.letters = letters.clone();
+        self.store = Some(self.harness.open(letters));
     }
 
     async fn learn(&self, facts: Vec<Fact>) {
@@ -313,7 +343,10 @@ impl World {
     async fn add(&self, hook: &Hook) {
         let secret =
             matches!(hook.way, Way::Webhook { .. }).then(|| Secret::new("whsec_first-hidden-secret"));
-        assert_eq!(self.store().add_hook(hook.clone(), secret).await.expect("added"), Changed::Done);
+        assert_eq!(
+            self.store().add_hook(hook.clone(), secret, self.now).await.expect("added"),
+            Changed::Done
+        );
     }
 
     async fn webhook_there(&mut self, destinations: usize) -> Hook {
@@ -392,6 +425,19 @@ impl World {
 
     async fn deliver(&self, work: &Work) {
         assert_eq!(self.record(work, Verdict::End(State::Delivered)).await, Recorded::Done);
+    }
+
+    async fn admit(&self, work: &Work) -> Admission {
+        self.store().admit(work.ticket, self.now).await.expect("asked")
+    }
+
+    /// Whether a letter goes or is stopped for good; those of these cases are not held.
+    async fn may_go(&self, work: &Work) -> bool {
+        match self.admit(work).await {
+            Admission::Go => true,
+            Admission::Stop(Cancelled::RecipientLeft) => false,
+            other => panic!("neither goes nor left: {other:?}"),
+        }
     }
 
     async fn resolve(&self, work: &Work) -> Recorded {

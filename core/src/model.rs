@@ -362,6 +362,10 @@ pub struct HookView {
     pub dead: u64,
     /// When the second secret stops signing, during a rotation.
     pub rotating_until: Option<Millis>,
+    /// Strangers' addresses it names that have not said whether they want its letters.
+    pub unconfirmed: Vec<String>,
+    /// Addresses whose readers want no more of it, and since when.
+    pub stopped: Vec<(String, Millis)>,
 }
 
 /// The secrets a webhook signs with.
@@ -398,7 +402,7 @@ words! {
         Disabled = "disabled",
         /// The address is not confirmed.
         Unconfirmed = "unconfirmed",
-        /// The owner's ceiling is reached.
+        /// The address was sent as many letters in this hour as it may.
         Ceiling = "ceiling",
     }
 }
@@ -410,13 +414,13 @@ words! {
         HookDeleted = "hook_deleted",
         /// The destination was taken off the hook.
         DestinationRemoved = "destination_removed",
-        /// The owner resumed without what was held.
+        /// The owner resumed without what was held, or one letter stood for those held at the ceiling.
         Skipped = "skipped",
         /// Somebody said so.
         ByHand = "by_hand",
         /// The person is no longer meant.
         RecipientLeft = "recipient_left",
-        /// Nobody was meant.
+        /// Nobody was meant, or nobody at the address confirmed that they are.
         NoRecipient = "no_recipient",
         /// The person does not want it.
         Unsubscribed = "unsubscribed",

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -18,6 +19,7 @@ use crate::model::{
 };
 use crate::private::PrivateLetter;
 use crate::secret::Secret;
+use crate::stops::{Admission, ConfirmLink, Reason, StopLink, Suppression};
 
 /// The store could not do it. Nothing of the unit was kept.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -356,11 +358,12 @@ pub trait Store: Send + Sync + 'static {
 
     // -------------------------------------------------------------------------------------------------- hooks
 
-    /// Makes a hook, with the secret it signs with if it is a webhook.
-    async fn add_hook(&self, hook: Hook, secret: Option<Secret>) -> Stored<Changed>;
+    /// Makes a hook, with the secret it signs with if it is a webhook. Strangers' addresses it names are asked whether they
+    /// want its letters, once.
+    async fn add_hook(&self, hook: Hook, secret: Option<Secret>, now: Millis) -> Stored<Changed>;
     /// Replaces name, events, scope, way and schedule of the hook of that id; destinations no longer named are
     /// cancelled. State and secrets stay.
-    async fn replace_hook(&self, hook: Hook) -> Stored<Changed>;
+    async fn replace_hook(&self, hook: Hook, now: Millis) -> Stored<Changed>;
     /// Pauses or resumes. What waits is moved by [`Store::tidy`] in slices.
     async fn turn_hook(&self, id: HookId, turn: Turn, now: Millis) -> Stored<Changed>;
     /// Deletes a hook; what it owes is cancelled.
@@ -369,6 +372,8 @@ pub trait Store: Send + Sync + 'static {
     async fn rotate_secret(&self, id: HookId, secret: Secret, overlap_until: Millis) -> Stored<Changed>;
     /// One hook.
     async fn hook(&self, id: HookId) -> Stored<Option<HookView>>;
+    /// One hook with what it signs with: for a test, which is sent like an attempt and owed by nothing.
+    async fn loaded_hook(&self, id: HookId) -> Stored<Option<LoadedHook>>;
     /// An owner's hooks, oldest first.
     async fn hooks(&self, owner: OwnerId) -> Stored<Vec<HookView>>;
     /// The last [`FAILURES`] failed attempts of each of these webhooks, over all its destinations, first one first. Kept
@@ -381,8 +386,9 @@ pub trait Store: Send + Sync + 'static {
     async fn lease(&self, now: Millis, max: usize) -> Stored<Leased>;
     /// Replaces an unresolved letter by one delivery per distinct address.
     async fn resolve(&self, ticket: Ticket, now: Millis) -> Stored<Recorded>;
-    /// Whether a letter's recipient is still meant; asked before every attempt of a letter.
-    async fn still_meant(&self, delivery: DeliveryId) -> Stored<bool>;
+    /// Whether a letter may go now ([`crate::stops::admit`]); asked before every attempt of a letter. One that is to wait
+    /// is held, and its ticket taken back. A letter let go counts towards its hour, once, also if it is asked for again.
+    async fn admit(&self, ticket: Ticket, now: Millis) -> Stored<Admission>;
     /// Writes down an attempt and what it means, and takes the ticket back.
     async fn record(&self, ticket: Ticket, attempt: Attempt, verdict: Verdict) -> Stored<Recorded>;
     /// Takes a ticket back without an attempt.
@@ -405,6 +411,27 @@ pub trait Store: Send + Sync + 'static {
     async fn delivery(&self, id: DeliveryId) -> Stored<Option<(OwnerId, Delivery, Vec<Attempt>)>>;
     /// Makes one delivery due now, whatever its end was. The schedule begins anew; attempt numbers go on.
     async fn resend(&self, id: DeliveryId, now: Millis) -> Stored<Resent>;
+
+    // ---------------------------------------------------------------------------------------- what stops letters
+
+    /// Keeps a reason not to write to an address, and accepts the event that tells of it if the address was written to
+    /// until now; `false` if it was not.
+    async fn suppress(&self, reason: Reason, told: Option<Draft>, now: Millis) -> Stored<bool>;
+    /// Addresses not written to, the newest first.
+    async fn suppressions(&self, page: Page<i64>) -> Stored<Vec<Suppression>>;
+    /// Why an address is not written to, if it is not.
+    async fn suppression(&self, address: &str) -> Stored<Option<Suppression>>;
+    /// Writes to an address again. `false` if it was written to.
+    async fn lift(&self, address: &str) -> Stored<bool>;
+    /// Writes down what came back of a letter that was taken, with its last attempt, once. `false` if there is none.
+    async fn came_back(&self, delivery: DeliveryId, words: String) -> Stored<bool>;
+    /// Whose letter a delivery is and to whom, private ones too; `None` if it is no letter, or forgotten.
+    async fn addressee(&self, delivery: DeliveryId) -> Stored<Option<(OwnerId, Recipient)>>;
+    /// The reader at an address wants no more of a hook, from now on, or wants it again. `false` if there is no such hook.
+    async fn stop_letters(&self, link: StopLink, stop: bool, now: Millis) -> Stored<bool>;
+    /// The reader at an address wants an owner's letters: what is held for it goes out. `false` if it was not asked, or
+    /// too long ago.
+    async fn confirm_address(&self, link: ConfirmLink, now: Millis) -> Stored<bool>;
 
     // ----------------------------------------------------------------------------------- people and resources
 
@@ -547,6 +574,30 @@ pub enum SendError {
     Timeout(u64),
 }
 
+/// How long the steps of a request took. A step that was not needed, or not reached, has no time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Times {
+    /// To look up the name.
+    pub name: Option<Duration>,
+    /// To connect.
+    pub connect: Option<Duration>,
+    /// To agree on TLS.
+    pub tls: Option<Duration>,
+    /// From the first step to the last byte that was read.
+    pub total: Duration,
+}
+
+/// What came of a request somebody looks on at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Traced {
+    /// As [`Egress::post`] gives it.
+    pub outcome: Result<Reply, SendError>,
+    /// The reply's headers; empty if there was none.
+    pub headers: http::HeaderMap,
+    /// How long it took.
+    pub times: Times,
+}
+
 /// A letter, rendered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Letter {
@@ -562,6 +613,8 @@ pub struct Letter {
     pub message_id: String,
     /// Further headers: name and value, ASCII, one line each.
     pub headers: Vec<(String, String)>,
+    /// The envelope's sender, which names the delivery; `None` means to whom the letter is from.
+    pub return_path: Option<String>,
 }
 
 /// What a relay said.
@@ -573,8 +626,10 @@ pub enum Posted {
     Written(String),
     /// 4xx, or the connection was lost: again later. The code, if there was one, and words.
     Again(Option<u16>, String),
-    /// 5xx: final.
+    /// 5xx: final for this letter, and no word about the address (a full mailbox, a policy).
     Refused(Option<u16>, String),
+    /// 5xx: final, and nobody is at that address: the code and words.
+    NoSuchAddress(u16, String),
 }
 
 /// The way out: the only slow calls of the flow.
@@ -582,6 +637,8 @@ pub enum Posted {
 pub trait Egress: Send + Sync + 'static {
     /// Posts. Has its own limits of time and size.
     async fn post(&self, request: Outgoing) -> Result<Reply, SendError>;
+    /// Posts by the same rules and limits, over a connection of its own, and says how long each step took.
+    async fn trace(&self, request: Outgoing) -> Traced;
     /// Hands a letter to the relay, or writes it to the Maildir.
     async fn mail(&self, letter: Letter) -> Posted;
 }

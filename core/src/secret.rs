@@ -6,9 +6,11 @@
 use std::fmt;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
 use zeroize::{Zeroize, Zeroizing};
 
 /// A text that is never shown by accident: `Debug` says only that it is there, and there is no `Display`.
@@ -55,9 +57,32 @@ pub struct Unsealable;
 /// First byte of everything sealed: which way of sealing.
 const VERSION: u8 = 1;
 
-/// Seals and opens.
+/// A key for one purpose, made of the installation's key: what it signs, nobody else can have signed.
 #[derive(Clone)]
-pub struct Sealer(XChaCha20Poly1305);
+pub struct Key(Hmac<Sha256>);
+
+impl Key {
+    /// HMAC-SHA256 (RFC 2104) of `message`.
+    pub fn sign(&self, message: &[u8]) -> [u8; 32] {
+        self.0.clone().chain_update(message).finalize().into_bytes().into()
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(…)")
+    }
+}
+
+/// The longest token that is tried.
+const LONGEST_TOKEN: usize = 2_048;
+
+/// Seals and opens, and makes keys and tokens nobody else can make.
+#[derive(Clone)]
+pub struct Sealer {
+    cipher: XChaCha20Poly1305,
+    root: Hmac<Sha256>,
+}
 
 impl fmt::Debug for Sealer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -68,7 +93,14 @@ impl fmt::Debug for Sealer {
 impl Sealer {
     /// Takes 32 bytes.
     pub fn new(key: &[u8; 32]) -> Self {
-        Self(XChaCha20Poly1305::new(key.into()))
+        Self { cipher: XChaCha20Poly1305::new(key.into()), root: keyed(key) }
+    }
+
+    /// The key for a purpose, such as `bounces`: always the same, and nothing about another one.
+    pub fn key(&self, purpose: &str) -> Key {
+        let derived: Zeroizing<[u8; 32]> =
+            Zeroizing::new(self.root.clone().chain_update(purpose).finalize().into_bytes().into());
+        Key(keyed(&derived))
     }
 
     /// Reads a key as the key file holds it.
@@ -92,7 +124,7 @@ impl Sealer {
         let mut sealed = vec![VERSION];
         sealed.extend_from_slice(&nonce);
         // Encryption fails only beyond 256 GiB; an empty box then does not open, which is the truth.
-        sealed.extend(self.0.encrypt(&XNonce::from(nonce), message).unwrap_or_default());
+        sealed.extend(self.cipher.encrypt(&XNonce::from(nonce), message).unwrap_or_default());
         sealed
     }
 
@@ -107,9 +139,37 @@ impl Sealer {
             return Err(Unsealable);
         }
         let payload = Payload { msg: message, aad: place.as_bytes() };
-        let plain = self.0.decrypt(&XNonce::from(nonce), payload).map_err(|_| Unsealable)?;
+        let plain = self.cipher.decrypt(&XNonce::from(nonce), payload).map_err(|_| Unsealable)?;
         String::from_utf8(plain).map(Secret::new).map_err(|_| Unsealable)
     }
+
+    /// A digest of a text nobody without the key can make, or guess the text from. `place` is what it is for: digests of
+    /// one text for two places have nothing in common.
+    pub fn digest(&self, place: &str, text: &str) -> [u8; 32] {
+        self.key(place).sign(text.as_bytes())
+    }
+
+    /// A text as a token for a link: what it says is seen by nobody, and nobody else can make one. The same text makes the
+    /// same token, so that a letter written again is the same letter.
+    pub fn token(&self, place: &str, text: &Secret) -> String {
+        let mut nonce: Nonce = [0; 24];
+        nonce.copy_from_slice(&self.digest(place, text.expose())[..24]);
+        URL_SAFE_NO_PAD.encode(self.seal(place, text, nonce))
+    }
+
+    /// The text of a token of this place; `None` for what we did not make.
+    pub fn read_token(&self, place: &str, token: &str) -> Option<Secret> {
+        let sealed =
+            URL_SAFE_NO_PAD.decode(Some(token).filter(|token| token.len() <= LONGEST_TOKEN)?).ok()?;
+        self.open(place, &sealed).ok()
+    }
+}
+
+fn keyed(key: &[u8; 32]) -> Hmac<Sha256> {
+    // A key shorter than the block of SHA-256 is taken whole (RFC 2104, section 2).
+    let mut block = Zeroizing::new([0; 64]);
+    block[..32].copy_from_slice(key);
+    Hmac::new(&(*block).into())
 }
 
 #[cfg(test)]
@@ -132,9 +192,48 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn a_token_is_read_in_its_place_with_its_key_and_anything_else_is_none(
+            text: String, other in "[A-Za-z0-9_-]{0,200}", flip: prop::sample::Index,
+        ) {
+            let sealer = Sealer::new(&[7; 32]);
+            let token = sealer.token("stop", &Secret::new(text.clone()));
+            prop_assert_eq!(&sealer.token("stop", &Secret::new(text.clone())), &token);
+            prop_assert_eq!(sealer.read_token("stop", &token), Some(Secret::new(text)));
+            prop_assert_eq!(sealer.read_token("confirm", &token), None);
+            prop_assert_eq!(Sealer::new(&[8; 32]).read_token("stop", &token), None);
+            prop_assert_eq!(sealer.read_token("stop", &other), None);
+            let mut damaged = token.into_bytes();
+            let at = flip.index(damaged.len());
+            damaged[at] = if damaged[at] == b'A' { b'B' } else { b'A' };
+            prop_assert_eq!(sealer.read_token("stop", std::str::from_utf8(&damaged).unwrap()), None);
+        }
+
+        #[test]
+        fn a_digest_is_of_its_place_its_text_and_its_key(place in "[a-z]{0,4}", text in "[a-z]{0,4}") {
+            let sealer = Sealer::new(&[7; 32]);
+            let digest = sealer.digest(&place, &text);
+            prop_assert_eq!(sealer.digest(&place, &text), digest);
+            prop_assert_ne!(sealer.digest(&format!("{place}a"), &text), digest);
+            prop_assert_ne!(sealer.digest(&place, &format!("{text}a")), digest);
+            prop_assert_ne!(Sealer::new(&[8; 32]).digest(&place, &text), digest);
+        }
+    }
+
     #[test]
     fn a_secret_does_not_print() {
         assert_eq!(format!("{:?}", Secret::new("hunter2")), "Secret(…)");
+    }
+
+    #[test]
+    fn a_key_for_one_purpose_signs_nothing_for_another() {
+        let sealer = Sealer::new(&[7; 32]);
+        let signed = |sealer: &Sealer, purpose: &str| sealer.key(purpose).sign(b"x");
+        assert_eq!(signed(&sealer, "a"), signed(&Sealer::new(&[7; 32]), "a"));
+        assert_ne!(signed(&sealer, "a"), signed(&sealer, "b"));
+        assert_ne!(signed(&sealer, "a"), signed(&Sealer::new(&[8; 32]), "a"));
+        assert_eq!(format!("{:?}", sealer.key("a")), "Key(…)");
     }
 
     #[test]

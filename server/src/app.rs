@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use sonnette_backends::sqlite;
 use sonnette_core::ids::TokenId;
 use sonnette_core::mail::House;
+use sonnette_core::mail::verp::{self, Bounces};
 use sonnette_core::model::Millis;
 use sonnette_core::ports::{Clock, Egress, Luck, NewToken, Store};
 use sonnette_core::secret::Sealer;
@@ -21,8 +22,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Config};
 use crate::console::Console;
-use crate::egress::Outside;
 use crate::egress::maildir::Maildir;
+use crate::egress::{Letterhead, Outside};
 use crate::flow::tidy::Keeping;
 use crate::flow::{Parts, dispatch, tidy};
 use crate::http::tls::{self, Certificates};
@@ -53,7 +54,7 @@ pub struct Running {
 ///
 /// # Errors
 /// In words for whoever starts the server.
-pub fn open_store(config: &Config, luck: Arc<dyn Luck>) -> Result<Arc<dyn Store>> {
+pub fn open_store(config: &Config, luck: Arc<dyn Luck>) -> Result<(Arc<dyn Store>, Sealer)> {
     // Only for us: what is inside is other people's.
     std::fs::DirBuilder::new()
         .recursive(true)
@@ -61,11 +62,11 @@ pub fn open_store(config: &Config, luck: Arc<dyn Luck>) -> Result<Arc<dyn Store>
         .create(&config.data)
         .with_context(|| format!("cannot make the data directory {}", config.data.display()))?;
     let sealer = key(&config.key_file, luck.as_ref())?;
-    let settings = sqlite::Settings { cache_bytes: config.cache_bytes };
+    let settings = sqlite::Settings { cache_bytes: config.cache_bytes, letters: config.letters.clone() };
     let catalogue = Arc::new(config.catalogue.clone());
-    let store = sqlite::open(&config.data, settings, sealer, catalogue, luck)
+    let store = sqlite::open(&config.data, settings, sealer.clone(), catalogue, luck)
         .with_context(|| format!("cannot open the store in {}", config.data.display()))?;
-    Ok(store)
+    Ok((store, sealer))
 }
 
 /// Reads the key, or makes it. It is on disk before anything is sealed with it.
@@ -118,10 +119,20 @@ async fn first_token(config: &Config, store: &dyn Store, clock: &dyn Clock, luck
 pub async fn start(config: Config) -> Result<Running> {
     let luck: Arc<dyn Luck> = Arc::new(SystemLuck);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let store = open_store(&config, Arc::clone(&luck))?;
+    let (store, sealer) = open_store(&config, Arc::clone(&luck))?;
     first_token(&config, store.as_ref(), clock.as_ref(), luck.as_ref()).await?;
     let mail = config::mail_says(&config.mail);
-    let house = House { name: config.mail.from_name.clone(), domain: config.mail.domain.clone() };
+    let house = House {
+        name: config.mail.from_name.clone(),
+        domain: config.mail.domain.clone(),
+        bounces: config
+            .mail
+            .bounces
+            .clone()
+            .map(|address| Bounces { address, key: sealer.key(verp::PURPOSE) }),
+        lang: config.mail.lang,
+    };
+    let letterhead = Letterhead::new(&config.mail)?;
     let outside = Arc::new(Outside::new(config.guard.clone(), config.mail)?);
     let maildir = outside.mail.maildir().cloned();
     let egress: Arc<dyn Egress> = outside;
@@ -133,6 +144,9 @@ pub async fn start(config: Config) -> Result<Running> {
         catalogue: Arc::new(config.catalogue),
         links: Arc::new(config.links),
         house: Arc::new(house),
+        letterhead: Arc::new(letterhead),
+        sealer,
+        public_url: config.public_url.as_ref().map(|url| url.as_str().into()),
     };
     let listener =
         listen::bind(config.listen).with_context(|| format!("cannot listen on {}", config.listen))?;

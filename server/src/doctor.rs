@@ -82,7 +82,7 @@ fn look(config: &Config, findings: &mut Vec<Finding>) -> Result<()> {
 
 fn store(config: &Config, runtime: &tokio::runtime::Runtime) -> Finding {
     match app::open_store(config, Arc::new(SystemLuck)) {
-        Ok(store) => match runtime.block_on(store.about()) {
+        Ok((store, _)) => match runtime.block_on(store.about()) {
             Ok(about) => Finding { what: "store", fine: true, saw: list(about) },
             Err(error) => Finding { what: "store", fine: false, saw: error.to_string() },
         },

@@ -32,6 +32,7 @@ pub fn run(args: &MailTestArgs) -> Result<ExitCode> {
             text.trim().replace("\n\n", "</p><p>")
         ),
         text,
+        return_path: None,
         message_id: format!("test.{}", SystemClock.now()),
         headers: vec![("Auto-Submitted".to_owned(), "auto-generated".to_owned())],
     };
@@ -40,6 +41,7 @@ pub fn run(args: &MailTestArgs) -> Result<ExitCode> {
         Posted::Accepted(words) => (true, true, format!("the relay took it: {words}")),
         Posted::Written(path) => (true, false, format!("written to {path}, not sent: no relay is set")),
         Posted::Again(_, words) => (false, false, format!("not now: {words}")),
+        Posted::NoSuchAddress(_, words) => (false, false, format!("nobody is at that address: {words}")),
         Posted::Refused(_, words) => (false, false, format!("refused: {words}")),
     };
     if args.json {

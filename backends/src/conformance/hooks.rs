@@ -34,25 +34,31 @@ pub async fn a_hook_reads_back_as_it_was_written(mut world: World) {
     webhook.scope = None;
     webhook.schedule = None;
     webhook.way = Way::Webhook { destinations: vec![world.destination()] };
-    assert_eq!(world.store().replace_hook(webhook.clone()).await.expect("replaced"), Changed::Done);
+    assert_eq!(
+        world.store().replace_hook(webhook.clone(), world.now).await.expect("replaced"),
+        Changed::Done
+    );
     assert_eq!(world.view(&webhook).await.hook, webhook);
     let nobody = world.webhook(1);
-    assert_eq!(world.store().replace_hook(nobody).await.expect("answered"), Changed::NoHook);
+    assert_eq!(world.store().replace_hook(nobody, world.now).await.expect("answered"), Changed::NoHook);
 }
 
 /// See the name.
 pub async fn a_hook_of_nobody_or_about_somebody_elses_resource_is_refused(mut world: World) {
     let mut nobodys = world.webhook(1);
     nobodys.owner = user(77).into();
-    assert_eq!(world.store().add_hook(nobodys, None).await.expect("answered"), Changed::UnknownOwner);
+    assert_eq!(
+        world.store().add_hook(nobodys, None, world.now).await.expect("answered"),
+        Changed::UnknownOwner
+    );
     let mut foreign = world.webhook(1);
     foreign.scope = Some(vec![application(APPLICATION), application(FOREIGN)]);
     let refused = Changed::ForeignResource(application(FOREIGN));
-    assert_eq!(world.store().add_hook(foreign.clone(), None).await.expect("answered"), refused);
+    assert_eq!(world.store().add_hook(foreign.clone(), None, world.now).await.expect("answered"), refused);
     assert!(world.store().hooks(OWNER).await.expect("listed").is_empty());
     let there = world.webhook_there(1).await;
     foreign.id = there.id;
-    assert_eq!(world.store().replace_hook(foreign).await.expect("answered"), refused);
+    assert_eq!(world.store().replace_hook(foreign, world.now).await.expect("answered"), refused);
     assert_eq!(world.view(&there).await.hook, there);
 }
 
@@ -61,7 +67,7 @@ pub async fn an_owner_may_not_have_hooks_without_end(mut world: World) {
     let mut made = 0;
     loop {
         let hook = world.webhook(1);
-        match world.store().add_hook(hook, None).await.expect("answered") {
+        match world.store().add_hook(hook, None, world.now).await.expect("answered") {
             Changed::Done => made += 1,
             outcome => {
                 assert_eq!(outcome, Changed::TooMany);
@@ -178,7 +184,7 @@ pub async fn editing_a_hook_cancels_what_its_removed_destinations_owe_and_keeps_
         Way::Email { .. } => panic!("a webhook"),
     };
     edited.way = Way::Webhook { destinations: vec![fresh.clone(), kept_destination] };
-    assert_eq!(world.store().replace_hook(edited.clone()).await.expect("replaced"), Changed::Done);
+    assert_eq!(world.store().replace_hook(edited.clone(), world.now).await.expect("replaced"), Changed::Done);
     assert_eq!(world.lease_one().await.destination, kept, "at once, before the house comes by");
     world.settle().await;
     world.check().await;
@@ -202,7 +208,7 @@ pub async fn a_destination_removed_while_the_hook_is_paused_is_never_tried_again
     world.turn(&hook, Turn::Pause).await;
     world.settle().await;
     hook.way = Way::Webhook { destinations: vec![world.destination()] };
-    assert_eq!(world.store().replace_hook(hook.clone()).await.expect("replaced"), Changed::Done);
+    assert_eq!(world.store().replace_hook(hook.clone(), world.now).await.expect("replaced"), Changed::Done);
     world.settle().await;
     assert_eq!(world.states(&of_event(event)).await, [State::Cancelled(Cancelled::DestinationRemoved)]);
     world.turn(&hook, Turn::CatchUp).await;
@@ -219,7 +225,7 @@ pub async fn a_changed_url_is_used_for_what_already_waits(mut world: World) {
     world.store().release(out.ticket);
     let Way::Webhook { destinations } = &mut hook.way else { panic!("a webhook") };
     destinations[0].url = Secret::new("https://chat.example.org/services/corrected");
-    assert_eq!(world.store().replace_hook(hook.clone()).await.expect("replaced"), Changed::Done);
+    assert_eq!(world.store().replace_hook(hook.clone(), world.now).await.expect("replaced"), Changed::Done);
     let loaded = world.lease_one().await.hook.expect("a hook's");
     assert_eq!(loaded.hook, hook);
 }
@@ -249,7 +255,7 @@ pub async fn deleting_a_hook_cancels_what_it_owes_waiting_or_held(mut world: Wor
     for outcome in [
         world.store().delete_hook(hook.id).await,
         world.store().turn_hook(hook.id, Turn::Pause, world.now).await,
-        world.store().replace_hook(hook.clone()).await,
+        world.store().replace_hook(hook.clone(), world.now).await,
         world.store().rotate_secret(hook.id, Secret::new("x"), world.now).await,
     ] {
         assert_eq!(outcome.expect("answered"), Changed::NoHook);
@@ -281,13 +287,33 @@ pub async fn both_secrets_sign_during_a_rotation(mut world: World) {
 }
 
 /// See the name.
+pub async fn a_hook_is_loaded_with_what_it_signs_with_whatever_its_state(mut world: World) {
+    let hook = world.webhook_there(2).await;
+    let until = world.now + HOUR;
+    let second = Secret::new("whsec_second-hidden-secret");
+    assert_eq!(world.store().rotate_secret(hook.id, second, until).await.expect("rotated"), Changed::Done);
+    world.turn(&hook, Turn::Pause).await;
+    let loaded = world.store().loaded_hook(hook.id).await.expect("read").expect("it is there");
+    assert_eq!((&loaded.hook.way, loaded.hook.state), (&hook.way, HookState::Paused));
+    let secrets = loaded.secrets.expect("a webhook signs");
+    assert_eq!(secrets.current.expose(), "whsec_second-hidden-secret");
+    let previous = secrets.previous.map(|(secret, until)| (secret.expose().to_owned(), until));
+    assert_eq!(previous, Some(("whsec_first-hidden-secret".to_owned(), until)));
+    let mail = world.mail_there(vec![]).await;
+    let loaded = world.store().loaded_hook(mail.id).await.expect("read").expect("it is there");
+    assert_eq!((loaded.hook, loaded.secrets), (mail, None));
+    world.store().delete_hook(hook.id).await.expect("deleted");
+    assert!(world.store().loaded_hook(hook.id).await.expect("read").is_none());
+}
+
+/// See the name.
 pub async fn no_secret_is_readable_at_rest(mut world: World) {
     let mut hook = world.webhook_there(2).await;
     world.push().await;
     let second = Secret::new("whsec_second-hidden-secret");
     world.store().rotate_secret(hook.id, second, world.now).await.expect("rotated");
     hook.way = Way::Webhook { destinations: vec![world.destination()] };
-    world.store().replace_hook(hook).await.expect("replaced");
+    world.store().replace_hook(hook, world.now).await.expect("replaced");
     let pair = sonnette_core::ports::NewToken::Pair {
         user: user(BOB),
         public: "publichalf".to_owned(),

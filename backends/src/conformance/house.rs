@@ -31,7 +31,7 @@ pub async fn pages_of_deliveries_give_each_once_whatever_is_filtered(mut world: 
     world.settle().await;
     // What a destination owed is listed even after it was taken off.
     second.way = sonnette_core::model::Way::Webhook { destinations: vec![world.destination()] };
-    world.store().replace_hook(second.clone()).await.expect("replaced");
+    world.store().replace_hook(second.clone(), world.now).await.expect("replaced");
     let last = world.push().await;
     world.settle().await;
 
@@ -286,7 +286,7 @@ pub async fn a_closed_owner_is_owed_nothing_more(mut world: World) {
     assert_eq!(world.ingest(vec![world.draft("GIT_PUSH")]).await, vec![Ingested::UnknownOwner]);
     assert_eq!(world.store().organisation(ORGANISATION).await.expect("read"), None);
     let hook = world.webhook(1);
-    let outcome = world.store().add_hook(hook, None).await.expect("answered");
+    let outcome = world.store().add_hook(hook, None, world.now).await.expect("answered");
     assert_eq!(outcome, sonnette_core::ports::Changed::UnknownOwner);
     let outcome =
         world.store().learn(vec![super::organisation(ORGANISATION)], world.now).await.expect("answered");

@@ -202,7 +202,7 @@ async fn edit(world: &mut World, model: &mut Model, dice: &mut Dice) {
         Way::Email { targets, .. } => *targets = vec![everybody()],
     }
     let hook = hook.clone();
-    assert_eq!(world.store().replace_hook(hook.clone()).await.expect("replaced"), Changed::Done);
+    assert_eq!(world.store().replace_hook(hook.clone(), world.now).await.expect("replaced"), Changed::Done);
     assert_eq!(world.view(&hook).await.hook, hook);
 }
 

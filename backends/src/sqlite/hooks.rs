@@ -14,7 +14,7 @@ use sonnette_core::secret::Secret;
 
 use super::rows::{self, Col, bad, col, from_json, settle, to_json};
 use super::writer::Unit;
-use super::{Shared, directory, intake};
+use super::{Shared, directory, intake, stops};
 
 /// Hooks one owner may have.
 const MOST: i64 = 100;
@@ -22,7 +22,12 @@ const MOST: i64 = 100;
 const COLUMNS: &str =
     "h.id, h.owner, h.name, h.events, h.scope, h.targets, h.schedule, h.state, h.created_at";
 
-pub(super) fn add(unit: &mut Unit<'_>, hook: &Hook, secret: Option<&Secret>) -> rusqlite::Result<Changed> {
+pub(super) fn add(
+    unit: &mut Unit<'_>,
+    hook: &Hook,
+    secret: Option<&Secret>,
+    now: Millis,
+) -> rusqlite::Result<Changed> {
     if !directory::is_open(unit.db, hook.owner)? {
         return Ok(Changed::UnknownOwner);
     }
@@ -38,6 +43,7 @@ pub(super) fn add(unit: &mut Unit<'_>, hook: &Hook, secret: Option<&Secret>) -> 
         return Ok(Changed::TooMany);
     }
     insert(unit, hook, secret)?;
+    stops::ask_all(unit, hook, now)?;
     Ok(Changed::Done)
 }
 
@@ -66,7 +72,7 @@ pub(super) fn insert(unit: &mut Unit<'_>, hook: &Hook, secret: Option<&Secret>) 
     Ok(())
 }
 
-pub(super) fn replace(unit: &mut Unit<'_>, hook: &Hook) -> rusqlite::Result<Changed> {
+pub(super) fn replace(unit: &mut Unit<'_>, hook: &Hook, now: Millis) -> rusqlite::Result<Changed> {
     let Some(owner) = owner(unit.db, hook.id)? else { return Ok(Changed::NoHook) };
     if let Some(id) = intake::foreign(unit, owner, hook.scope.as_deref().unwrap_or_default())? {
         return Ok(Changed::ForeignResource(id));
@@ -93,6 +99,7 @@ pub(super) fn replace(unit: &mut Unit<'_>, hook: &Hook) -> rusqlite::Result<Chan
         unit.note(destination, 0);
     }
     unit.forget_rules(owner);
+    stops::ask_all(unit, &Hook { owner, ..hook.clone() }, now)?;
     Ok(Changed::Done)
 }
 
@@ -282,8 +289,14 @@ fn view_sql(filter: &str) -> String {
 }
 
 fn view_of(db: &Connection, shared: &Shared, row: &Row<'_>) -> rusqlite::Result<HookView> {
+    let hook = hook_of(row, |id| destinations(db, shared, id))?;
     Ok(HookView {
-        hook: hook_of(row, |id| destinations(db, shared, id))?,
+        unconfirmed: stops::unconfirmed(db, shared, &hook)?,
+        stopped: match &hook.way {
+            Way::Email { .. } => stops::stopped(db, shared, hook.id)?,
+            Way::Webhook { .. } => Vec::new(),
+        },
+        hook,
         held: row.get::<_, i64>(9)?.try_into().unwrap_or_default(),
         dead: row.get::<_, i64>(10)?.try_into().unwrap_or_default(),
         rotating_until: row.get(11)?,

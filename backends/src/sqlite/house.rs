@@ -11,7 +11,7 @@ use sonnette_core::ports::{Counts, Tidied};
 use super::rows::{Col, col, settle};
 use super::work::{held_for, move_tally};
 use super::writer::Unit;
-use super::{Shared, hooks, lock, private, sessions};
+use super::{Shared, hooks, lock, private, sessions, stops};
 
 /// Rows moved at once. A slice shares its transaction with intake, which waits for it.
 const SLICE: i64 = 500;
@@ -27,10 +27,13 @@ pub(super) fn tidy(
     before: Millis,
     excerpts_before: Millis,
 ) -> rusqlite::Result<Tidied> {
-    let steps: [Step; 6] = [
+    let steps: [Step; 9] = [
         |unit, now, _, _| settle_hook(unit, now),
         |unit, _, _, _| settle_destination(unit),
         |unit, now, _, _| private::expire(unit, now, SLICE),
+        |unit, now, _, _| stops::release_confirmed(unit, now, SLICE),
+        |unit, now, _, _| stops::give_up_unconfirmed(unit, now, SLICE),
+        |unit, now, _, _| stops::sum_up(unit, now, SLICE),
         |unit, _, before, _| purge_events(unit, before),
         |unit, _, _, before| forget_excerpts(unit, before),
         |unit, now, _, _| erase_owner(unit, now),
@@ -41,8 +44,8 @@ pub(super) fn tidy(
             return Ok(Tidied { rows: u64::try_from(rows).unwrap_or_default(), more: true });
         }
     }
-    let rows =
-        forget_the_rest(unit, before)? + i64::try_from(sessions::forget(unit.db, now)?).unwrap_or_default();
+    let rows = forget_the_rest(unit, now, before)?
+        + i64::try_from(sessions::forget(unit.db, now)?).unwrap_or_default();
     // Each step frees one page.
     let mut vacuum = unit.db.prepare_cached("PRAGMA incremental_vacuum(200)")?;
     let mut freed = vacuum.query([])?;
@@ -328,6 +331,8 @@ fn erase_slice(unit: &mut Unit<'_>, owner: OwnerId) -> rusqlite::Result<i64> {
         "DELETE FROM destinations WHERE hook IN (SELECT id FROM hooks WHERE owner = ?1)",
         "DELETE FROM failures WHERE hook IN (SELECT id FROM hooks WHERE owner = ?1)",
         "DELETE FROM tallies WHERE hook IN (SELECT id FROM hooks WHERE owner = ?1)",
+        "DELETE FROM stopped WHERE hook IN (SELECT id FROM hooks WHERE owner = ?1)",
+        "DELETE FROM confirmations WHERE owner = ?1",
         "DELETE FROM hooks WHERE owner = ?1",
         "DELETE FROM resources WHERE owner = ?1",
     ] {
@@ -346,13 +351,14 @@ fn erase_slice(unit: &mut Unit<'_>, owner: OwnerId) -> rusqlite::Result<i64> {
 }
 
 /// Small things nobody needs any more: tombstones, empty buckets, old keys, closed resources.
-fn forget_the_rest(unit: &mut Unit<'_>, before: Millis) -> rusqlite::Result<i64> {
+fn forget_the_rest(unit: &mut Unit<'_>, now: Millis, before: Millis) -> rusqlite::Result<i64> {
     let db = unit.db;
     let oldest = EventId::first_at(before).0;
     let mut rows = 0;
     for sql in [
         "DELETE FROM destinations WHERE gone < ?1 AND removed = 2",
         "DELETE FROM tallies WHERE hook IN (SELECT id FROM hooks WHERE deleted < ?1)",
+        "DELETE FROM stopped WHERE hook IN (SELECT id FROM hooks WHERE deleted < ?1)",
         "DELETE FROM hooks WHERE deleted < ?1",
         "DELETE FROM buckets WHERE id < (SELECT max(id) FROM buckets WHERE first <= ?1)",
     ] {
@@ -365,6 +371,8 @@ fn forget_the_rest(unit: &mut Unit<'_>, before: Millis) -> rusqlite::Result<i64>
         )?
         .execute([before, SLICE])?;
     rows += forget_keys(db, oldest)?;
+    let past = stops::forget(db, now, SLICE)?;
+    rows += past;
     Ok(i64::try_from(rows).unwrap_or_default())
 }
 

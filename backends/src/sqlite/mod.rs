@@ -4,7 +4,7 @@
 //! - `intake`, `hooks`, `directory`, `access`, `work`, `house`: what is written and read, by what people ask.
 //! - `ahead`: reading forward, for streams. `growth`: whose events grew; memory only.
 //! - `agenda`: which destinations have something due; memory only.
-//! - `private`: letters nobody else sees. `keys`: recognising repeats. `rows`: values in columns.
+//! - `private`: letters nobody else sees. `stops`: what stops or holds letters. `keys`: recognising repeats. `rows`: values in columns.
 
 mod access;
 mod agenda;
@@ -19,6 +19,7 @@ mod private;
 mod rows;
 mod seeing;
 mod sessions;
+mod stops;
 mod work;
 mod writer;
 
@@ -38,14 +39,16 @@ use sonnette_core::ids::{
 };
 use sonnette_core::model::{
     Attempt, Delivery, Draft, Event, Fact, FailedAttempt, Hook, HookView, Ingested, Member, Millis,
-    Organisation, Resource, Role, Session, Token, User,
+    Organisation, Recipient, Resource, Role, Session, Token, User,
 };
 use sonnette_core::ports::{
-    Ahead, Bearer, Changed, Counts, DeliveryFilter, Leased, Look, Luck, Names, NewSession, NewToken, Page,
-    Recorded, Resent, SignedIn, Store, StoreError, Stored, Ticket, Tidied, Turn, Verdict, Which,
+    Ahead, Bearer, Changed, Counts, DeliveryFilter, Leased, LoadedHook, Look, Luck, Names, NewSession,
+    NewToken, Page, Recorded, Resent, SignedIn, Store, StoreError, Stored, Ticket, Tidied, Turn, Verdict,
+    Which,
 };
 use sonnette_core::private::PrivateLetter;
 use sonnette_core::secret::{Sealer, Secret};
+use sonnette_core::stops::{Admission, ConfirmLink, LetterRules, Reason, StopLink, Suppression};
 use tokio::sync::{Notify, Semaphore};
 
 use agenda::Agenda;
@@ -64,18 +67,21 @@ const SCHEMA: &[&str] = &[
     include_str!("rules.sql"),
     include_str!("private.sql"),
     include_str!("sessions.sql"),
+    include_str!("stops.sql"),
 ];
 
 /// What an installation may set.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// Page cache over all connections, in bytes.
     pub cache_bytes: usize,
+    /// What is asked of letters.
+    pub letters: LetterRules,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { cache_bytes: 64 << 20 }
+        Self { cache_bytes: 64 << 20, letters: LetterRules::default() }
     }
 }
 
@@ -103,6 +109,7 @@ pub enum OpenError {
 struct Shared {
     catalogue: Arc<Catalogue>,
     sealer: Sealer,
+    letters: LetterRules,
     luck: Arc<dyn Luck>,
     agenda: Mutex<Agenda>,
     wake: Notify,
@@ -195,6 +202,7 @@ pub fn open(
     let shared = Arc::new(Shared {
         catalogue,
         sealer,
+        letters: settings.letters,
         luck,
         agenda: Mutex::new(work::read_agenda(&db)?),
         wake: Notify::new(),
@@ -324,12 +332,12 @@ impl Store for Sqlite {
         self.shared.growth.next().await
     }
 
-    async fn add_hook(&self, hook: Hook, secret: Option<Secret>) -> Stored<Changed> {
-        self.writer()?.guarded(move |unit| hooks::add(unit, &hook, secret.as_ref())).await
+    async fn add_hook(&self, hook: Hook, secret: Option<Secret>, now: Millis) -> Stored<Changed> {
+        self.writer()?.guarded(move |unit| hooks::add(unit, &hook, secret.as_ref(), now)).await
     }
 
-    async fn replace_hook(&self, hook: Hook) -> Stored<Changed> {
-        self.writer()?.guarded(move |unit| hooks::replace(unit, &hook)).await
+    async fn replace_hook(&self, hook: Hook, now: Millis) -> Stored<Changed> {
+        self.writer()?.guarded(move |unit| hooks::replace(unit, &hook, now)).await
     }
 
     async fn turn_hook(&self, id: HookId, turn: Turn, now: Millis) -> Stored<Changed> {
@@ -346,6 +354,13 @@ impl Store for Sqlite {
 
     async fn hook(&self, id: HookId) -> Stored<Option<HookView>> {
         self.read(move |db, shared| hooks::view(db, shared, id)).await
+    }
+
+    async fn loaded_hook(&self, id: HookId) -> Stored<Option<LoadedHook>> {
+        self.read(move |db, shared| {
+            Ok(hooks::load(db, shared, id)?.map(|(hook, secrets)| LoadedHook { hook, secrets }))
+        })
+        .await
     }
 
     async fn hooks(&self, owner: OwnerId) -> Stored<Vec<HookView>> {
@@ -368,8 +383,8 @@ impl Store for Sqlite {
         self.writer()?.hot(4, move |unit| work::resolve(unit, ticket, now)).await
     }
 
-    async fn still_meant(&self, delivery: DeliveryId) -> Stored<bool> {
-        self.read(move |db, _| work::still_meant(db, delivery)).await
+    async fn admit(&self, ticket: Ticket, now: Millis) -> Stored<Admission> {
+        self.writer()?.hot(2, move |unit| stops::admit(unit, ticket, now)).await
     }
 
     async fn record(&self, ticket: Ticket, attempt: Attempt, verdict: Verdict) -> Stored<Recorded> {
@@ -409,6 +424,40 @@ impl Store for Sqlite {
 
     async fn resend(&self, id: DeliveryId, now: Millis) -> Stored<Resent> {
         self.writer()?.guarded(move |unit| work::resend(unit, id, now)).await
+    }
+
+    async fn suppress(&self, reason: Reason, told: Option<Draft>, now: Millis) -> Stored<bool> {
+        self.writer()?.guarded(move |unit| stops::suppress(unit, &reason, told, now)).await
+    }
+
+    async fn suppressions(&self, page: Page<i64>) -> Stored<Vec<Suppression>> {
+        self.read(move |db, shared| stops::suppressions(db, shared, page)).await
+    }
+
+    async fn suppression(&self, address: &str) -> Stored<Option<Suppression>> {
+        let address = address.to_owned();
+        self.read(move |db, shared| stops::suppression(db, shared, &address)).await
+    }
+
+    async fn lift(&self, address: &str) -> Stored<bool> {
+        let address = address.to_owned();
+        self.writer()?.guarded(move |unit| stops::lift(unit, &address)).await
+    }
+
+    async fn came_back(&self, delivery: DeliveryId, words: String) -> Stored<bool> {
+        self.writer()?.guarded(move |unit| stops::came_back(unit, delivery, &words)).await
+    }
+
+    async fn addressee(&self, delivery: DeliveryId) -> Stored<Option<(OwnerId, Recipient)>> {
+        self.read(move |db, _| stops::addressee(db, delivery)).await
+    }
+
+    async fn stop_letters(&self, link: StopLink, stop: bool, now: Millis) -> Stored<bool> {
+        self.writer()?.guarded(move |unit| stops::stop_letters(unit, &link, stop, now)).await
+    }
+
+    async fn confirm_address(&self, link: ConfirmLink, now: Millis) -> Stored<bool> {
+        self.writer()?.guarded(move |unit| stops::confirm(unit, &link, now)).await
     }
 
     async fn learn(&self, facts: Vec<Fact>, now: Millis) -> Stored<Result<(), (usize, String)>> {

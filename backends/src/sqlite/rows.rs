@@ -5,6 +5,7 @@ use rusqlite::{Row, ToSql};
 use serde::{Deserialize, Serialize};
 use sonnette_core::ids::{OrganisationId, OwnerId, ResourceId, UserId};
 use sonnette_core::model::{Cancelled, Dead, Held, HookState, Role, State, Target};
+use sonnette_core::stops::Why;
 use uuid::Uuid;
 
 /// A value in its column.
@@ -116,7 +117,7 @@ macro_rules! listed_column {
     )+};
 }
 
-listed_column!(Role, HookState);
+listed_column!(Role, HookState, Why);
 
 /// Whether a delivery is a letter, and whom for.
 pub(super) mod letter {

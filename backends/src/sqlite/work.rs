@@ -259,15 +259,15 @@ pub(super) fn recipient(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<Rec
 }
 
 /// What the fence looks at.
-struct Row1 {
-    destination: DestinationId,
-    hook: Option<i64>,
-    state: State,
-    attempts: u32,
+pub(super) struct Row1 {
+    pub(super) destination: DestinationId,
+    pub(super) hook: Option<i64>,
+    pub(super) state: State,
+    pub(super) attempts: u32,
     letter: i64,
 }
 
-fn row(db: &Connection, id: DeliveryId) -> rusqlite::Result<Option<Row1>> {
+pub(super) fn row(db: &Connection, id: DeliveryId) -> rusqlite::Result<Option<Row1>> {
     db.prepare_cached(
         "SELECT destination, hook, state, attempts, letter FROM deliveries WHERE event = ?1 AND n = ?2",
     )?
@@ -338,7 +338,7 @@ pub(super) fn record(
 }
 
 /// A ticket brought nothing. While it was out its row was passed over, so whatever fell due meanwhile is told again.
-fn stale(unit: &mut Unit<'_>, row: &Row1) -> Recorded {
+pub(super) fn stale(unit: &mut Unit<'_>, row: &Row1) -> Recorded {
     if row.state.is_live() {
         unit.note(row.destination, 0);
     }
@@ -527,21 +527,13 @@ fn people(db: &Connection, owner: OwnerId, targets: &[Target]) -> rusqlite::Resu
     Ok(meant)
 }
 
-pub(super) fn still_meant(db: &Connection, id: DeliveryId) -> rusqlite::Result<bool> {
-    let found = db
-        .prepare_cached(
-            "SELECT e.owner, d.hook, d.address, d.user, d.destination FROM deliveries d JOIN events e ON e.id = d.event
-             WHERE d.event = ?1 AND d.n = ?2",
-        )?
-        .query_row(params![id.event.0, id.n], |row| {
-            let destination = DestinationId(row.get(4)?);
-            Ok((col::<OwnerId>(row, 0)?, row.get::<_, Option<i64>>(1)?, recipient(row, 2)?, destination))
-        })
-        .optional()?;
-    let Some((owner, hook, Some(recipient), destination)) = found else { return Ok(false) };
-    if destination == DestinationId::PRIVATE {
-        return Ok(true);
-    }
+/// Whether somebody is meant by a hook, or by the house where there is none.
+pub(super) fn is_meant(
+    db: &Connection,
+    owner: OwnerId,
+    hook: Option<i64>,
+    recipient: &Recipient,
+) -> rusqlite::Result<bool> {
     let targets = match hook {
         None => house_targets(),
         Some(hook) => {

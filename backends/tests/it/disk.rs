@@ -113,7 +113,7 @@ async fn a_hook_whose_secret_does_not_open_does_not_keep_the_others_from_being_t
             state: HookState::Enabled,
             created_at: NOW,
         };
-        assert_eq!(store.add_hook(hook, Some(Secret::new("whsec_x"))).await.unwrap(), Changed::Done);
+        assert_eq!(store.add_hook(hook, Some(Secret::new("whsec_x")), NOW).await.unwrap(), Changed::Done);
     }
     store.ingest(vec![draft()], NOW).await.unwrap();
     drop(store);

@@ -122,7 +122,7 @@ async fn child(dir: &Path) {
             state: HookState::Enabled,
             created_at: NOW,
         };
-        assert_eq!(store.add_hook(hook, Some(Secret::new("whsec_x"))).await.unwrap(), Changed::Done);
+        assert_eq!(store.add_hook(hook, Some(Secret::new("whsec_x")), NOW).await.unwrap(), Changed::Done);
     }
     acknowledge(dir, "ready");
     let done = AtomicBool::new(false);

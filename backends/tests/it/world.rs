@@ -9,6 +9,7 @@ use sonnette_backends::sqlite::{self, OpenError, Settings, Sqlite};
 use sonnette_core::catalogue::Catalogue;
 use sonnette_core::ports::{Luck, Store};
 use sonnette_core::secret::Sealer;
+use sonnette_core::stops::LetterRules;
 
 /// Numbers that never come twice.
 pub struct Counting(AtomicU64);
@@ -26,8 +27,14 @@ pub static CATALOGUE: LazyLock<Arc<Catalogue>> = LazyLock::new(|| Arc::new(Catal
 
 /// Opens the store in a directory.
 pub fn open(dir: &Path) -> Result<Arc<Sqlite>, OpenError> {
+    open_with(dir, LetterRules::default())
+}
+
+/// Opens the store in a directory with these rules for letters.
+pub fn open_with(dir: &Path, letters: LetterRules) -> Result<Arc<Sqlite>, OpenError> {
     let luck = Arc::new(Counting(AtomicU64::new(1)));
-    sqlite::open(dir, Settings::default(), Sealer::new(&[7; 32]), Arc::clone(&CATALOGUE), luck)
+    let settings = Settings { letters, ..Settings::default() };
+    sqlite::open(dir, settings, Sealer::new(&[7; 32]), Arc::clone(&CATALOGUE), luck)
 }
 
 /// The bytes of every file in a directory.
@@ -53,8 +60,8 @@ impl Harness for OnDisk {
         Arc::clone(&CATALOGUE)
     }
 
-    fn open(&self) -> Arc<dyn Store> {
-        open(self.0.path()).unwrap()
+    fn open(&self, letters: LetterRules) -> Arc<dyn Store> {
+        open_with(self.0.path(), letters).unwrap()
     }
 
     fn at_rest(&self) -> Vec<u8> {

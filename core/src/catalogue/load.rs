@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use toml::Spanned;
 
-use super::{Catalogue, Concern, DefaultHook, Family, Kind, Learns, Template};
+use super::{Catalogue, Concern, DefaultHook, Family, Kind, Learns, Template, Words};
+use crate::lang::Lang;
 use crate::message::{self, Incident, LinkTemplates, Severity};
 use crate::model::Role;
 use crate::ports::Names;
@@ -60,6 +61,19 @@ struct WrittenKind {
     #[serde(default)]
     details: Vec<WrittenDetail>,
     sample: Spanned<String>,
+    fr: Option<WrittenWords>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenWords {
+    category: String,
+    description: String,
+    link: Option<String>,
+    title: Spanned<String>,
+    summary: Spanned<String>,
+    #[serde(default)]
+    labels: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -74,6 +88,7 @@ struct WrittenDetail {
 struct WrittenFamily {
     name: Spanned<String>,
     label: Option<String>,
+    label_fr: Option<String>,
     kinds: Vec<Spanned<String>>,
 }
 
@@ -163,7 +178,25 @@ impl Catalogue {
         for detail in written.details {
             details.push((detail.label, template(&detail.value)?));
         }
+        let fr = match written.fr {
+            None => None,
+            Some(fr) if fr.labels.len() != details.len() || fr.link.is_some() != written.link.is_some() => {
+                return Err(wrong(
+                    &fr.title,
+                    "`fr` has a label for each of the details, and a link if the kind has one",
+                ));
+            }
+            Some(fr) => Some(Words {
+                category: fr.category,
+                description: fr.description,
+                link: fr.link,
+                title: template(&fr.title)?,
+                summary: template(&fr.summary)?,
+                labels: fr.labels,
+            }),
+        };
         let kind = Kind {
+            fr,
             name: name.clone(),
             category: written.category,
             description: written.description,
@@ -217,6 +250,7 @@ impl Catalogue {
         if kinds.is_empty() {
             return Err(wrong(&written.name, "a family names its kinds"));
         }
+        let label_fr = written.label_fr;
         match (place.and_then(|place| self.families.get_mut(place)), written.label) {
             (Some(_), Some(_)) => {
                 return Err(wrong(
@@ -226,7 +260,7 @@ impl Catalogue {
             }
             (Some(family), None) => family.kinds.extend(kinds),
             (None, None) => return Err(wrong(&written.name, "a new family needs a `label`")),
-            (None, Some(label)) => self.families.push(Family { name, label, kinds }),
+            (None, Some(label)) => self.families.push(Family { name, label, label_fr, kinds }),
         }
         Ok(())
     }
@@ -305,9 +339,11 @@ fn render(kind: &Kind, sample: &Map<String, Value>) -> Result<(), String> {
     if kind.concerns != Concern::Owner && event.resource.is_none() {
         return Err("the sample names no resource in `addonId`, `appId` or `id`".to_owned());
     }
-    let message = message::of_kind(kind, &event, &Names::default(), &LinkTemplates::default());
-    if message.title.to_string().trim().is_empty() {
-        return Err("the title is empty when it is filled in from the sample".to_owned());
+    for lang in Lang::ALL {
+        let message = message::of_kind(kind, &event, &Names::default(), &LinkTemplates::default(), *lang);
+        if message.title.to_string().trim().is_empty() {
+            return Err("the title is empty when it is filled in from the sample".to_owned());
+        }
     }
     facts::of(kind, event.owner, message::author(&event), event.resource.as_ref(), Some(sample), &mut |_| {
         Vec::new()

@@ -15,9 +15,11 @@ pub use template::{LONGEST_FIELD, Template, TemplateError, Values};
 
 use crate::frame;
 use crate::ids::{EventId, OrganisationId, OwnerId, ResourceId, UserId};
+use crate::lang::Lang;
 use crate::matching::KindSet;
 use crate::message::{Incident, Severity};
 use crate::model::{Event, Millis, Role};
+use crate::ports::Names;
 use crate::words::words;
 
 words! {
@@ -93,9 +95,66 @@ pub struct Kind {
     pub details: Vec<(String, Template)>,
     /// A realistic `data`: the text of a JSON object.
     pub sample: String,
+    /// The same words in French; English stands in where there are none.
+    pub fr: Option<Words>,
+}
+
+/// What a kind says, in another language.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Words {
+    /// Under which heading it is listed.
+    pub category: String,
+    /// When it happens, in a sentence.
+    pub description: String,
+    /// What a private letter calls its link.
+    pub link: Option<String>,
+    /// One line that says it all.
+    pub title: Template,
+    /// One or two sentences more.
+    pub summary: Template,
+    /// Our words for the details, in their order.
+    pub labels: Vec<String>,
 }
 
 impl Kind {
+    fn words(&self, lang: Lang) -> Option<&Words> {
+        self.fr.as_ref().filter(|_| lang == Lang::Fr)
+    }
+
+    /// Under which heading it is listed.
+    pub fn category_in(&self, lang: Lang) -> &str {
+        self.words(lang).map_or(&self.category, |words| &words.category)
+    }
+
+    /// When it happens, in a sentence.
+    pub fn description_in(&self, lang: Lang) -> &str {
+        self.words(lang).map_or(&self.description, |words| &words.description)
+    }
+
+    /// What a private letter calls its link.
+    pub fn link_in(&self, lang: Lang) -> Option<&str> {
+        self.words(lang).map_or(&self.link, |words| &words.link).as_deref()
+    }
+
+    /// One line that says it all.
+    pub fn title_in(&self, lang: Lang) -> &Template {
+        self.words(lang).map_or(&self.title, |words| &words.title)
+    }
+
+    /// One or two sentences more.
+    pub fn summary_in(&self, lang: Lang) -> &Template {
+        self.words(lang).map_or(&self.summary, |words| &words.summary)
+    }
+
+    /// Facts: our word, and what it is.
+    pub fn details_in(&self, lang: Lang) -> impl Iterator<Item = (&str, &Template)> {
+        let labels = self.words(lang).map_or(&[][..], |words| &words.labels);
+        self.details
+            .iter()
+            .enumerate()
+            .map(|(at, (label, value))| (labels.get(at).unwrap_or(label).as_str(), value))
+    }
+
     /// Whether an event of this kind may be about an owner the directory does not know, because it creates it.
     pub fn creates_owner(&self) -> bool {
         matches!(self.learns, Some(Learns::Account | Learns::Organisation))
@@ -112,6 +171,20 @@ impl Kind {
         let mut frame = frame::build(&self.name, SAMPLE_DATE, owner, Some(author), Some(&self.sample));
         frame::stamp(&mut frame, id);
         Event { id, owner, kind: self.name.clone(), resource, frame: frame.into() }
+    }
+
+    /// What the people and things of [`Kind::sample_event`] are called.
+    pub fn sample_names(&self) -> Names {
+        let resource = match self.concerns {
+            Concern::Owner => None,
+            Concern::Application => Some("shop-api"),
+            Concern::Addon => Some("shop-db"),
+        };
+        Names {
+            owner: Some("Acme".to_owned()),
+            resource: resource.map(str::to_owned),
+            author: Some("Alice Martin".to_owned()),
+        }
     }
 }
 
@@ -130,8 +203,17 @@ pub struct Family {
     pub name: String,
     /// What to call it, in words.
     pub label: String,
+    /// The same in French; English stands in where there is none.
+    pub label_fr: Option<String>,
     /// The numbers of its kinds, in the order they are listed.
     pub kinds: Vec<u16>,
+}
+
+impl Family {
+    /// What to call it, in words.
+    pub fn label_in(&self, lang: Lang) -> &str {
+        self.label_fr.as_ref().filter(|_| lang == Lang::Fr).unwrap_or(&self.label)
+    }
 }
 
 /// A hook every owner is born with: letters to the owner.

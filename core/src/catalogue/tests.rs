@@ -176,7 +176,7 @@ fn every_sample_says_something_whole_to_people() {
         let event = kind.sample_event();
         json::scan(&kind.sample).unwrap();
         for (names, named) in [(&names, true), (&Names::default(), false)] {
-            let message = message::of(&catalogue, &event, names, &links);
+            let message = message::of(&catalogue, &event, names, &links, Lang::En);
             assert!(!message.title.to_string().contains(['?', '{', '}', '[', ']']), "{}", message.title);
             assert!(!message.summary.to_string().contains(['?', '{', '}', '[', ']']), "{}", message.summary);
             assert_eq!(message.details.len(), kind.details.len(), "{}: a detail is missing", kind.name);
@@ -205,7 +205,8 @@ fn what_people_read_is_settled() {
         .kinds()
         .iter()
         .map(|kind| {
-            let message = message::of(&catalogue, &kind.sample_event(), &names, &LinkTemplates::default());
+            let message =
+                message::of(&catalogue, &kind.sample_event(), &names, &LinkTemplates::default(), Lang::En);
             format!("{} ({}): {} | {}", kind.name, kind.severity.as_str(), message.title, message.summary)
         })
         .collect();
@@ -219,7 +220,7 @@ fn events_without_data_still_make_sentences() {
         let mut event = kind.sample_event();
         event.frame = frame::build(&kind.name, 1, event.owner, None, None).into();
         event.resource = None;
-        let message = message::of(&catalogue, &event, &Names::default(), &LinkTemplates::default());
+        let message = message::of(&catalogue, &event, &Names::default(), &LinkTemplates::default(), Lang::En);
         let text = format!("{} {}", message.title, message.summary);
         assert!(!text.contains('?') && !text.contains("  ") && !text.contains(" ."), "{}: {text}", kind.name);
         assert!(message.details.len() <= 1, "{:?}", message.details);

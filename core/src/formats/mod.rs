@@ -92,6 +92,21 @@ impl Format {
     /// # Errors
     /// The first that is missing, not known, or breaks its rule.
     pub fn check_fields(&self, fields: &Fields) -> Result<(), FieldError> {
+        self.check_given_fields(fields)?;
+        match self.fields.iter().find(|field| field.required && !fields.contains_key(field.name)) {
+            None => Ok(()),
+            Some(Field { name, hint, .. }) => Err(FieldError {
+                name: (*name).to_owned(),
+                rule: format!("{} needs `{name}`: {hint}", self.title),
+            }),
+        }
+    }
+
+    /// [`Format::check_fields`] for a preview, which does without what is not given.
+    ///
+    /// # Errors
+    /// The first that is not known, or breaks its rule.
+    pub fn check_given_fields(&self, fields: &Fields) -> Result<(), FieldError> {
         let error = |name: &str, rule: String| Err(FieldError { name: name.to_owned(), rule });
         if let Some(name) = fields.keys().find(|name| self.fields.iter().all(|field| field.name != *name)) {
             let known: Vec<_> = self.fields.iter().map(|field| field.name).collect();
@@ -104,15 +119,7 @@ impl Format {
             );
         }
         for field in self.fields {
-            let Some(value) = fields.get(field.name).map(Secret::expose) else {
-                if field.required {
-                    return error(
-                        field.name,
-                        format!("{} needs `{}`: {}", self.title, field.name, field.hint),
-                    );
-                }
-                continue;
-            };
+            let Some(value) = fields.get(field.name).map(Secret::expose) else { continue };
             if value.is_empty() || value.len() > MAX_FIELD || value.chars().any(char::is_control) {
                 return error(field.name, format!("`{}` has 1 to {MAX_FIELD} bytes on one line", field.name));
             }

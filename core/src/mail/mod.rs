@@ -3,23 +3,53 @@
 //! One page, written twice: as plain text that is whole by itself, and as HTML that loads nothing from anywhere. A
 //! user's words are escaped, and broken where a mail program would make a link of them.
 
+pub mod bounce;
+pub mod reply;
+pub mod verp;
+
 use askama::Template;
 
 use crate::formats::cut::{Unit, cut, cut_text};
 use crate::formats::escape::unlinked;
 use crate::formats::{actor, details, utc, web_link};
 use crate::ids::DeliveryId;
+use crate::lang::Lang;
 use crate::message::{Message, Severity, Text, one_line};
 use crate::model::{Hook, Recipient};
 use crate::ports::Letter;
+use crate::secret::Secret;
 
 /// Who writes: the installation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct House {
     /// What it calls itself, such as `Sonnette`.
     pub name: String,
     /// The domain its letters come from, such as `paas.example`.
     pub domain: String,
+    /// Where letters that cannot be delivered come back to; `None` means to whom they are from.
+    pub bounces: Option<verp::Bounces>,
+    /// What is spoken to readers nobody knows.
+    pub lang: Lang,
+}
+
+/// How a reader stops the letters of a hook, without signing in.
+#[derive(Debug, Clone)]
+pub struct Stop {
+    /// Takes RFC 8058's one-click post, and shows a page to people. Whoever has it may use it.
+    pub url: Secret,
+    /// An address that takes the same wish by mail.
+    pub mailto: Option<String>,
+}
+
+/// For whom a letter is written.
+#[derive(Debug, Clone, Copy)]
+pub struct Reader<'a> {
+    /// Whom it is for.
+    pub recipient: &'a Recipient,
+    /// In which language.
+    pub lang: Lang,
+    /// How they stop such letters; `None` for letters that cannot be refused.
+    pub stop: Option<&'a Stop>,
 }
 
 /// The longest subject, in characters.
@@ -41,21 +71,22 @@ pub fn letter(
     house: &House,
     message: &Message,
     delivery: DeliveryId,
-    recipient: &Recipient,
+    reader: Reader<'_>,
     hook: Option<&Hook>,
     owner: Option<&str>,
 ) -> Letter {
-    let page = Page::of(house, message, hook, owner);
+    let page = Page::of(house, message, reader, hook, owner);
     // A template writes strings into a string: there is nothing in it that fails.
     let text = Plain { page: &page }.render().unwrap_or_default();
     let html = Html { page: &page }.render().unwrap_or_default();
     Letter {
-        to: recipient.address.clone(),
+        to: reader.recipient.address.clone(),
         subject: subject(message, owner),
         text,
         html,
         message_id: delivery.to_string(),
-        headers: headers(house, hook),
+        headers: headers(house, message, reader.stop, hook),
+        return_path: house.bounces.as_ref().map(|bounces| bounces.sender(delivery)),
     }
 }
 
@@ -68,18 +99,36 @@ fn subject(message: &Message, owner: Option<&str>) -> String {
     cut(&line, MAX_SUBJECT, Unit::Chars).into_owned()
 }
 
-/// The headers that say this is a machine: nobody's holiday answers it (RFC 3834, section 5; Exchange), and it can be
-/// filtered by hook (RFC 2919).
-fn headers(house: &House, hook: Option<&Hook>) -> Vec<(String, String)> {
-    let domain: String =
-        house.domain.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-')).collect();
-    let list = match hook {
-        Some(hook) => format!("<{}.{domain}>", hook.id),
-        None => format!("<house.{domain}>"),
+/// The headers that say this is a machine: nobody's holiday answers it (RFC 3834, section 5; Exchange), it can be filtered
+/// by hook (RFC 2919), stopped with one click (RFC 8058), and lies with what else is about the same application: all of them
+/// answer one letter that never was (RFC 5322, section 3.6.4).
+fn headers(
+    house: &House,
+    message: &Message,
+    stop: Option<&Stop>,
+    hook: Option<&Hook>,
+) -> Vec<(String, String)> {
+    let plain = |text: &str| -> String {
+        text.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')).collect()
     };
-    [("Auto-Submitted", "auto-generated"), ("X-Auto-Response-Suppress", "All"), ("List-Id", &list)]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .to_vec()
+    let domain = plain(&house.domain);
+    let list = hook.map_or_else(|| "house".to_owned(), |hook| hook.id.to_string());
+    let root = format!("<{}@{domain}>", plain(&message.thread));
+    let mut headers = vec![
+        ("Auto-Submitted", "auto-generated".to_owned()),
+        ("X-Auto-Response-Suppress", "All".to_owned()),
+        ("List-Id", format!("<{list}.{domain}>")),
+        // At most four fields, the last one always the same.
+        ("Feedback-ID", format!("{}:{list}:{}:sonnette", plain(&message.kind), plain(&message.thread))),
+        ("In-Reply-To", root.clone()),
+        ("References", root),
+    ];
+    if let Some(stop) = stop {
+        let mailto = stop.mailto.as_ref().map(|address| format!(", <mailto:{address}>")).unwrap_or_default();
+        headers.push(("List-Unsubscribe", format!("<{}>{mailto}", stop.url.expose())));
+        headers.push(("List-Unsubscribe-Post", "List-Unsubscribe=One-Click".to_owned()));
+    }
+    headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// What both templates show: checked, cut and broken, not yet escaped.
@@ -91,12 +140,22 @@ struct Page {
     when: String,
     links: Vec<(String, String)>,
     reason: String,
+    /// The way to stop such letters; empty where there is none.
+    stop: String,
+    say: &'static Say,
     house: String,
     color: &'static str,
 }
 
 impl Page {
-    fn of(house: &House, message: &Message, hook: Option<&Hook>, owner: Option<&str>) -> Self {
+    fn of(
+        house: &House,
+        message: &Message,
+        reader: Reader<'_>,
+        hook: Option<&Hook>,
+        owner: Option<&str>,
+    ) -> Self {
+        let say = reader.lang.pick(&ENGLISH, &FRENCH);
         let label = |text: &str| cut(&one_line(text), LABEL, Unit::Chars).into_owned();
         Self {
             title: words(&message.title, TITLE),
@@ -113,7 +172,9 @@ impl Page {
                 .filter_map(|link| Some((label(&link.label), web_link(&link.url, URL)?)))
                 .take(LINKS)
                 .collect(),
-            reason: reason(hook, owner),
+            reason: reason(reader.lang, hook, owner),
+            stop: reader.stop.map(|stop| stop.url.expose().to_owned()).unwrap_or_default(),
+            say,
             house: one_line(&house.name),
             color: match message.severity {
                 Severity::Info => "#3b74c4",
@@ -125,17 +186,41 @@ impl Page {
     }
 }
 
+/// The letter's own words.
+struct Say {
+    lang: &'static str,
+    by: &'static str,
+    when: &'static str,
+    colon: &'static str,
+    stop: &'static str,
+}
+
+const ENGLISH: Say = Say { lang: "en", by: "By", when: "When", colon: ":", stop: "Stop these letters" };
+// French has a space that does not break before a colon.
+const FRENCH: Say =
+    Say { lang: "fr", by: "Par", when: "Quand", colon: "\u{A0}:", stop: "Ne plus recevoir ces lettres" };
+
 /// Why somebody gets this: the question a letter that is not wanted must answer.
-fn reason(hook: Option<&Hook>, owner: Option<&str>) -> String {
+fn reason(lang: Lang, hook: Option<&Hook>, owner: Option<&str>) -> String {
     let name = |text: &str| words(&Text::theirs(text), VALUE);
     let owner = owner.map(name).filter(|owner| !owner.is_empty());
-    match (hook, owner) {
-        (Some(hook), Some(owner)) => {
+    match (lang, hook, owner) {
+        (Lang::En, Some(hook), Some(owner)) => {
             format!("You get this because of the hook “{}” of {owner}.", name(&hook.name))
         }
-        (Some(hook), None) => format!("You get this because of the hook “{}”.", name(&hook.name)),
-        (None, Some(owner)) => format!("You get this because you are an admin of {owner}."),
-        (None, None) => "You get this because it is about your account.".into(),
+        (Lang::En, Some(hook), None) => format!("You get this because of the hook “{}”.", name(&hook.name)),
+        (Lang::En, None, Some(owner)) => format!("You get this because you are an admin of {owner}."),
+        (Lang::En, None, None) => "You get this because it is about your account.".into(),
+        (Lang::Fr, Some(hook), Some(owner)) => {
+            format!("Vous recevez ceci à cause du hook « {} » de {owner}.", name(&hook.name))
+        }
+        (Lang::Fr, Some(hook), None) => {
+            format!("Vous recevez ceci à cause du hook « {} ».", name(&hook.name))
+        }
+        (Lang::Fr, None, Some(owner)) => {
+            format!("Vous recevez ceci parce que vous administrez {owner}.")
+        }
+        (Lang::Fr, None, None) => "Vous recevez ceci parce qu’il s’agit de votre compte.".into(),
     }
 }
 
@@ -170,7 +255,7 @@ mod tests {
     const MAX_HTML: usize = 100_000;
 
     fn house() -> House {
-        House { name: "Sonnette".into(), domain: "paas.example".into() }
+        House { name: "Sonnette".into(), domain: "paas.example".into(), bounces: None, lang: Lang::En }
     }
 
     fn hook(name: &str) -> Hook {
@@ -193,7 +278,14 @@ mod tests {
     fn write(message: &Message, hook: Option<&Hook>, owner: Option<&str>) -> Letter {
         let recipient = Recipient { address: "alice@example.com".into(), user: None };
         let delivery = DeliveryId { event: EventId::first_at(message.at), n: 3 };
-        letter(&house(), message, delivery, &recipient, hook, owner)
+        letter(
+            &house(),
+            message,
+            delivery,
+            Reader { recipient: &recipient, lang: Lang::En, stop: None },
+            hook,
+            owner,
+        )
     }
 
     #[test]
@@ -265,17 +357,79 @@ mod tests {
         }
     }
 
+    #[test]
+    fn every_kind_is_told_in_both_languages() {
+        use crate::catalogue::Catalogue;
+        use crate::message::{LinkTemplates, of_kind};
+        use crate::ports::Names;
+
+        let catalogue = Catalogue::builtin().unwrap();
+        let names = Names {
+            owner: Some("Wonderland".into()),
+            resource: Some("shop-api".into()),
+            author: Some("Alice Martin".into()),
+        };
+        let recipient = Recipient { address: "alice@example.com".into(), user: None };
+        let stop = Stop { url: Secret::new("https://notifications.example/u/token"), mailto: None };
+        for lang in Lang::ALL {
+            let mut letters = String::new();
+            for kind in catalogue.kinds() {
+                let message = of_kind(kind, &kind.sample_event(), &names, &LinkTemplates::default(), *lang);
+                let stop = (!kind.locked).then_some(&stop);
+                let reader = Reader { recipient: &recipient, lang: *lang, stop };
+                let delivery = DeliveryId { event: EventId::first_at(message.at), n: 0 };
+                let letter = letter(&house(), &message, delivery, reader, None, names.owner.as_deref());
+                assert!(letter.html.len() < MAX_HTML && !letter.html.contains(" src="), "{}", kind.name);
+                letters += &format!("=== {}\nSubject: {}\n{}\n", kind.name, letter.subject, letter.text);
+            }
+            insta::assert_snapshot!(format!("letters_{}", lang.as_str()), letters.replace('\u{200B}', ""));
+        }
+    }
+
+    #[test]
+    fn letters_of_one_application_lie_together_and_can_be_stopped_with_one_click() {
+        let message = &samples::messages()[0];
+        let sealer = crate::secret::Sealer::new(&[1; 32]);
+        let bounces =
+            verp::Bounces { address: "bounces@paas.example".into(), key: sealer.key(verp::PURPOSE) };
+        let house = House { bounces: Some(bounces), ..house() };
+        let recipient = Recipient { address: "alice@example.com".into(), user: None };
+        let stop = Stop {
+            url: Secret::new("https://notifications.example/u/token"),
+            mailto: Some("stop@paas.example".into()),
+        };
+        let delivery = DeliveryId { event: EventId(7), n: 1 };
+        let reader = Reader { recipient: &recipient, lang: Lang::En, stop: Some(&stop) };
+        let letter = letter(&house, message, delivery, reader, Some(&hook("ops")), None);
+        let header =
+            |name: &str| letter.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
+        assert_eq!(header("References"), Some("<app_33333333-3333-4333-8333-333333333333@paas.example>"));
+        assert_eq!(header("In-Reply-To"), header("References"));
+        assert_eq!(
+            header("List-Unsubscribe"),
+            Some("<https://notifications.example/u/token>, <mailto:stop@paas.example>")
+        );
+        assert_eq!(header("List-Unsubscribe-Post"), Some("List-Unsubscribe=One-Click"));
+        assert_eq!(header("Feedback-ID").unwrap().split(':').count(), 4);
+        assert!(letter.text.contains("https://notifications.example/u/token"));
+        assert!(letter.html.contains("href=\"https://notifications.example/u/token\""));
+        let sender = letter.return_path.unwrap();
+        assert_eq!(house.bounces.unwrap().read(&sender), Some(delivery));
+    }
+
     proptest! {
         #![proptest_config(samples::cases())]
 
         #[test]
         fn whatever_users_write_a_letter_stays_a_letter(
             message in samples::any_message(), name: String, owner: String, domain: String,
+            lang in prop::sample::select(Lang::ALL),
         ) {
-            let house = House { name: name.clone(), domain };
+            let house = House { name: name.clone(), domain, bounces: None, lang: Lang::En };
             let recipient = Recipient { address: "alice@example.com".into(), user: None };
             let delivery = DeliveryId { event: EventId(1), n: 0 };
-            let letter = letter(&house, &message, delivery, &recipient, Some(&hook(&name)), Some(&owner));
+            let reader = Reader { recipient: &recipient, lang, stop: None };
+            let letter = letter(&house, &message, delivery, reader, Some(&hook(&name)), Some(&owner));
             prop_assert!(letter.subject.chars().count() <= MAX_SUBJECT);
             prop_assert!(!letter.subject.chars().any(char::is_control));
             for (name, value) in &letter.headers {

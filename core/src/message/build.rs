@@ -10,6 +10,7 @@ use super::{Detail, Incident, Link, Message, Severity, Text};
 use crate::catalogue::{Catalogue, Concern, Kind, LONGEST_FIELD, Values};
 use crate::formats::cut::{Unit, cut};
 use crate::ids::{OwnerId, ResourceShape, UserId};
+use crate::lang::Lang;
 use crate::model::{Event, Millis};
 use crate::ports::Names;
 
@@ -29,31 +30,32 @@ pub fn author(event: &Event) -> Option<UserId> {
 }
 
 /// What an event says to people. An event of a kind the catalogue no longer has says its name and its owner.
-pub fn of(catalogue: &Catalogue, event: &Event, names: &Names, links: &LinkTemplates) -> Message {
+pub fn of(catalogue: &Catalogue, event: &Event, names: &Names, links: &LinkTemplates, lang: Lang) -> Message {
     match catalogue.find(&event.kind) {
-        Some((_, kind)) => of_kind(kind, event, names, links),
+        Some((_, kind)) => of_kind(kind, event, names, links, lang),
         None => {
             let said = Said::of(event, names, Concern::Application);
             let mut title = Text::ours(event.kind.as_str());
             title.push(Text::ours(": "));
             title.push(Text::theirs(said.resource.as_deref().unwrap_or(&said.owner)));
-            said.message(event, (Severity::Info, None), title, Text::default(), Vec::new(), links)
+            said.message(event, (Severity::Info, None), title, Text::default(), Vec::new(), (links, lang))
         }
     }
 }
 
 /// What an event of a known kind says to people.
-pub fn of_kind(kind: &Kind, event: &Event, names: &Names, links: &LinkTemplates) -> Message {
+pub fn of_kind(kind: &Kind, event: &Event, names: &Names, links: &LinkTemplates, lang: Lang) -> Message {
     let said = Said::of(event, names, kind.concerns);
     let values = said.values(kind.concerns);
-    let details = kind.details.iter().filter_map(|(label, value)| {
+    let details = kind.details_in(lang).filter_map(|(label, value)| {
         let value = value.render_whole(&values).filter(|value| !value.is_empty())?;
-        Some(Detail { label: label.clone(), value })
+        Some(Detail { label: label.to_owned(), value })
     });
     let (title, summary, details) =
-        (kind.title.render(&values), kind.summary.render(&values), details.collect());
-    let own = own_link(kind, &said.data);
-    let mut message = said.message(event, (kind.severity, kind.incident), title, summary, details, links);
+        (kind.title_in(lang).render(&values), kind.summary_in(lang).render(&values), details.collect());
+    let own = own_link(kind, &said.data, lang);
+    let mut message =
+        said.message(event, (kind.severity, kind.incident), title, summary, details, (links, lang));
     if kind.private {
         // It is written for its own link, and its reader may be a stranger to the owner.
         message.links = own.into_iter().collect();
@@ -114,7 +116,7 @@ impl Said {
         title: Text,
         summary: Text,
         details: Vec<Detail>,
-        templates: &LinkTemplates,
+        (templates, lang): (&LinkTemplates, Lang),
     ) -> Message {
         let story = self.data.get("uuid").and_then(Value::as_str).filter(|uuid| !uuid.is_empty());
         Message {
@@ -125,7 +127,7 @@ impl Said {
             title,
             summary,
             details,
-            links: links(event, &self.data, templates),
+            links: links(event, &self.data, templates, lang),
             actor: self
                 .author
                 .as_deref()
@@ -142,12 +144,12 @@ fn given(name: Option<&str>) -> Option<String> {
 }
 
 /// The link a private letter is written for. Only we write those, so the URL is ours.
-fn own_link(kind: &Kind, data: &Map<String, Value>) -> Option<Link> {
-    let label = kind.link.as_ref().filter(|_| kind.private)?;
-    Some(Link { label: label.clone(), url: data.get("url")?.as_str()?.to_owned() })
+fn own_link(kind: &Kind, data: &Map<String, Value>, lang: Lang) -> Option<Link> {
+    let label = kind.link_in(lang).filter(|_| kind.private)?;
+    Some(Link { label: label.to_owned(), url: data.get("url")?.as_str()?.to_owned() })
 }
 
-fn links(event: &Event, data: &Map<String, Value>, templates: &LinkTemplates) -> Vec<Link> {
+fn links(event: &Event, data: &Map<String, Value>, templates: &LinkTemplates, lang: Lang) -> Vec<Link> {
     let (owner, id) = (event.owner.to_string(), event.id.to_string());
     let application =
         event.resource.as_ref().filter(|resource| resource.shape() == ResourceShape::Application);
@@ -158,12 +160,18 @@ fn links(event: &Event, data: &Map<String, Value>, templates: &LinkTemplates) ->
         event: &id,
     };
     let the_owner = match event.owner {
-        OwnerId::User(_) => "Open the personal space",
-        OwnerId::Organisation(_) => "Open the organisation",
+        OwnerId::User(_) => lang.pick("Open the personal space", "Ouvrir l’espace personnel"),
+        OwnerId::Organisation(_) => lang.pick("Open the organisation", "Ouvrir l’organisation"),
     };
     let wanted = [
-        ("Open the deployment", templates.deployment.as_ref().filter(|_| places.deployment.is_some())),
-        ("Open the application", templates.application.as_ref().filter(|_| application.is_some())),
+        (
+            lang.pick("Open the deployment", "Ouvrir le déploiement"),
+            templates.deployment.as_ref().filter(|_| places.deployment.is_some()),
+        ),
+        (
+            lang.pick("Open the application", "Ouvrir l’application"),
+            templates.application.as_ref().filter(|_| application.is_some()),
+        ),
         (the_owner, templates.owner.as_ref()),
     ];
     let fill = |(label, template): (&str, Option<&super::LinkTemplate>)| {

@@ -12,12 +12,15 @@ use std::time::Duration;
 use ipnet::IpNet;
 use sonnette_core::address;
 use sonnette_core::catalogue::Catalogue;
+use sonnette_core::lang::Lang;
 use sonnette_core::message::{LinkTemplate, LinkTemplates, one_line};
 use sonnette_core::model::{DAY, Millis, Role};
 use sonnette_core::permission::Policy;
 use sonnette_core::secret::Secret;
+use sonnette_core::stops::LetterRules;
 use url::Url;
 
+use crate::egress::dkim;
 use crate::egress::guard::Guard;
 use crate::egress::mailer::{MailSettings, Relay, RelayTls};
 use crate::http::Consumer;
@@ -69,6 +72,8 @@ pub struct Config {
     pub in_flight: usize,
     /// How letters leave.
     pub mail: MailSettings,
+    /// What is asked of letters.
+    pub letters: LetterRules,
     /// Links in messages.
     pub links: LinkTemplates,
     /// What roles may do.
@@ -132,6 +137,10 @@ fn meant(sheet: &mut Sheet<'_>, sources: &Sources) -> Option<Config> {
     let allow = networks(sheet, "delivery.allow");
     let in_flight = sheet.number("delivery.in_flight", 1, 65_536);
     let mail = mail(sheet, public_url.as_ref(), data.as_deref());
+    // Nobody could confirm without a page of ours to do it at.
+    let confirm = sheet.flag("mail.confirm") && !sources.dev;
+    let confirm = public_url.as_ref().filter(|_| confirm).map(ToString::to_string);
+    let ceiling = sheet.number("mail.hourly_ceiling", 0, 1_000_000);
     let links = LinkTemplates {
         application: link(sheet, "links.application"),
         deployment: link(sheet, "links.deployment"),
@@ -167,6 +176,7 @@ fn meant(sheet: &mut Sheet<'_>, sources: &Sources) -> Option<Config> {
         guard: Guard { allow_private, allow },
         in_flight: usize::try_from(in_flight?).ok()?,
         mail: mail?,
+        letters: LetterRules { confirm, ceiling: u32::try_from(ceiling?).ok()? },
         links,
         policy: Policy { change_hooks },
         heartbeat: Duration::from_secs(heartbeat?.unsigned_abs()),
@@ -284,7 +294,37 @@ fn mail(sheet: &mut Sheet<'_>, public_url: Option<&Url>, data: Option<&Path>) ->
     let domain =
         public_url.and_then(Url::host_str).or(from_address.rsplit_once('@').map(|(_, domain)| domain));
     let domain = domain.unwrap_or("localhost").to_owned();
-    Some(MailSettings { relay, from_name, from_address, domain, maildir: data?.join("mail") })
+    let mut address = |key: &str| -> Option<Option<String>> {
+        match sheet.text(key) {
+            None => Some(None),
+            Some(text) => sheet.expect(key, address::check(&text).ok(), "an address").map(Some),
+        }
+    };
+    let (reply_to, bounces) = (address("mail.reply_to"), address("mail.bounces"));
+    let lang = sheet.text("mail.lang").unwrap_or_default();
+    let lang = sheet.expect("mail.lang", Lang::parse(&lang), "en or fr");
+    let signs = from_address.rsplit_once('@').map_or(domain.as_str(), |(_, domain)| domain);
+    let mut keys = Vec::new();
+    for entry in sheet.list("mail.dkim") {
+        let key = entry.trim().split_once(char::is_whitespace);
+        let key = key.map(|(selector, file)| dkim::Key::read(selector, signs, Path::new(file.trim())));
+        match key {
+            Some(Ok(key)) => keys.push(key),
+            Some(Err(why)) => sheet.mistake(format!("mail.dkim: `{entry}` {why}")),
+            None => sheet.mistake(format!("mail.dkim: `{entry}` is not `SELECTOR FILE`")),
+        }
+    }
+    Some(MailSettings {
+        relay,
+        from_name,
+        from_address,
+        domain,
+        reply_to: reply_to?,
+        bounces: bounces?,
+        lang: lang?,
+        dkim: keys,
+        maildir: data?.join("mail"),
+    })
 }
 
 /// A name and an address.

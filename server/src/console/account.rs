@@ -14,7 +14,7 @@ use super::oops::Oops;
 use super::reader::Visitor;
 use super::time::Moment;
 use super::told::Options;
-use super::words::Lang;
+use super::words::{Lang, Words};
 use crate::http::{At, Place, Site, token_name};
 
 /// Tokens of one person at most, made here.
@@ -107,8 +107,8 @@ async fn shown(
     let (lang, person, reader) = (visitor.lang(), &visitor.person, &visitor.reader);
     let tokens = site.parts.store.tokens(Some(person.user.id)).await?;
     let sessions = site.parts.store.sessions(person.user.id, reader.now).await?;
-    let chosen = typed.lang.unwrap_or_else(|| lang.tag().to_owned());
-    let langs = Lang::ALL.iter().map(|(one, name)| (one.tag().to_owned(), (*name).to_owned())).collect();
+    let chosen = typed.lang.unwrap_or_else(|| lang.as_str().to_owned());
+    let langs = Lang::ALL.iter().map(|one| (one.as_str().to_owned(), one.own_name().to_owned())).collect();
     let page = AccountPage {
         frame: Frame::of(reader, lang.account(), None, Section::Account).with_notice(said.map(str::to_owned)),
         name: person.user.name.clone(),
@@ -195,7 +195,7 @@ pub(super) async fn prefer(
     Checked(form): Checked,
 ) -> Result<Response, Oops> {
     let (lang, zone) = (form.get("lang"), form.get("zone"));
-    let lang_known = Lang::ALL.iter().any(|(one, _)| one.tag() == lang);
+    let lang_known = Lang::parse(lang).is_some();
     // One that is kept from elsewhere may be an old name.
     let zone_known =
         zone.is_empty() || zone == visitor.person.user.zone || ZONES.iter().any(|one| one == zone);

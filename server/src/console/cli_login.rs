@@ -17,6 +17,7 @@ use super::form::{Checked, Form};
 use super::frame::{Frame, Section, show};
 use super::oops::Oops;
 use super::reader::Visitor;
+use super::words::Words;
 use crate::http::At;
 
 /// How long a pair waits to be fetched: the command line asks for two minutes.

@@ -16,7 +16,7 @@ use super::frame::{Frame, Section, show};
 use super::oops::Oops;
 use super::reader::Visitor;
 use super::told::{self, Lines, Names, Options};
-use super::words::Lang;
+use super::words::{Lang, Words};
 use crate::http::{At, Place};
 
 /// Deliveries of one page.

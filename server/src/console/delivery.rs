@@ -16,7 +16,7 @@ use super::oops::Oops;
 use super::reader::{Here, Visitor};
 use super::time::Moment;
 use super::told;
-use super::words::Lang;
+use super::words::{Lang, Words};
 use crate::http::{At, Place, Site};
 
 /// Bytes of a request that are shown.
@@ -94,7 +94,7 @@ pub(super) async fn page(
     };
     let author = message::author(&event);
     let words = site.parts.store.names(event.owner, event.resource.clone(), author).await?;
-    let message = message::of(&site.parts.catalogue, &event, &words, &site.parts.links);
+    let message = message::of(&site.parts.catalogue, &event, &words, &site.parts.links, lang);
     let destination = view.as_ref().and_then(|view| match &view.hook.way {
         Way::Webhook { destinations } => destinations.iter().find(|one| one.id == delivery.destination),
         Way::Email { .. } => None,

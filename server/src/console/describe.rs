@@ -8,7 +8,7 @@ use sonnette_core::catalogue::Catalogue;
 use sonnette_core::ids::{ResourceId, UserId};
 use sonnette_core::model::{Delivery, Millis, State, Target};
 
-use super::words::Lang;
+use super::words::{Lang, Words};
 
 /// Names told before the rest is only counted.
 const TOLD: usize = 3;

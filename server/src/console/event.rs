@@ -15,6 +15,7 @@ use super::oops::Oops;
 use super::reader::{Here, Visitor};
 use super::time::Moment;
 use super::told::{self, Lines, Names};
+use super::words::Words;
 use crate::http::{At, Place, Site};
 
 /// Deliveries of one event that are shown.
@@ -72,7 +73,7 @@ pub(super) async fn page(
     let names = Names::of(&site, here.owner).await?;
     let author = message::author(&event);
     let words = site.parts.store.names(event.owner, event.resource.clone(), author).await?;
-    let message = message::of(&site.parts.catalogue, &event, &words, &site.parts.links);
+    let message = message::of(&site.parts.catalogue, &event, &words, &site.parts.links, lang);
     let filter = DeliveryFilter { event: Some(event.id), ..DeliveryFilter::default() };
     let mut deliveries = site.parts.store.deliveries(filter, Page { after: None, limit: MOST }).await?;
     deliveries.reverse();

@@ -7,7 +7,7 @@ use sonnette_core::ids::OwnerId;
 
 use super::assets;
 use super::reader::{Here, Plain, Reader};
-use super::words::Lang;
+use super::words::{Lang, Words};
 
 /// Which part of the console a page belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

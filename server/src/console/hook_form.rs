@@ -22,7 +22,7 @@ use super::oops::Oops;
 use super::preview::Preview;
 use super::reader::{Here, Visitor};
 use super::typed::{Typed, TypedUrl, version};
-use super::words::Lang;
+use super::words::{Lang, Words};
 use crate::contract::problem::{Id, Problem};
 use crate::egress::guard::Refused;
 use crate::http::{At, Place, Site};
@@ -484,17 +484,17 @@ async fn keep(
         changed => site.changed(changed),
     };
     if before.is_some() {
-        changed(site.parts.store.replace_hook(hook).await?)?;
+        changed(site.parts.store.replace_hook(hook, site.parts.clock.now()).await?)?;
         return Ok(hooks::back(here, sort, "saved"));
     }
     match sort {
         Sort::Emails => {
-            changed(site.parts.store.add_hook(hook, None).await?)?;
+            changed(site.parts.store.add_hook(hook, None, site.parts.clock.now()).await?)?;
             Ok(hooks::back(here, sort, "added"))
         }
         Sort::Webhooks => {
             let secret = signing::secret(&luck.bytes32());
-            changed(site.parts.store.add_hook(hook, Some(secret.clone())).await?)?;
+            changed(site.parts.store.add_hook(hook, Some(secret.clone()), site.parts.clock.now()).await?)?;
             site.console.reveals.put(visitor.person.session.id, id, secret, visitor.reader.now);
             Ok(Redirect::to(&format!("{}/{id}/secret?said=added", here.path(sort.path()))).into_response())
         }

@@ -18,7 +18,7 @@ use super::frame::{Frame, Section, show};
 use super::oops::Oops;
 use super::reader::{Here, Visitor};
 use super::time::Moment;
-use super::words::Lang;
+use super::words::{Lang, Words};
 use crate::http::{At, Place, Site};
 
 /// Hooks of one page.

@@ -14,6 +14,7 @@ use super::frame::{Frame, Section, show};
 use super::oops::Oops;
 use super::reader::Visitor;
 use super::told::{self, EventLines, Names, Options};
+use super::words::Words;
 use crate::contract::problem::Problem;
 use crate::http::{At, Credential, Place, Site, last_event};
 use crate::stream::live;

@@ -7,6 +7,7 @@ use url::form_urlencoded::byte_serialize;
 
 use super::frame::{Frame, Section, show};
 use super::reader::Reader;
+use super::words::Words;
 use crate::contract::problem::{Id, Problem};
 
 /// Why there is no page.

@@ -8,10 +8,11 @@ use http::header::CONTENT_SECURITY_POLICY;
 use http::{HeaderValue, StatusCode};
 use sonnette_core::formats::{Render, Rendering, shown};
 use sonnette_core::ids::{DeliveryId, DestinationId, EventId, HookId};
+use sonnette_core::mail::{self, Reader};
 use sonnette_core::message::{self, Message, Severity};
 use sonnette_core::model::{Event, Hook, HookState, Recipient, Way};
 use sonnette_core::ports::{Letter, Names, Outgoing, Page};
-use sonnette_core::{mail, secret::Secret};
+use sonnette_core::secret::Secret;
 use url::Url;
 use url::form_urlencoded::Serializer;
 
@@ -22,7 +23,7 @@ use super::oops::Oops;
 use super::reader::{Here, Visitor};
 use super::time::Moment;
 use super::typed::Typed;
-use super::words::Lang;
+use super::words::{Lang, Words};
 use crate::http::{At, Place, Site};
 
 /// How far back an event is looked for.
@@ -90,7 +91,9 @@ impl Preview {
     ) -> Result<Self, Oops> {
         let lang = visitor.lang();
         let (event, latest) = matching(site, here, typed).await?;
-        let message = says(site, here, &event, latest).await?;
+        // Chats have many readers, and are spoken to in English.
+        let spoken = if sort == Sort::Emails { lang } else { Lang::En };
+        let message = says(site, here, &event, latest, spoken).await?;
         let mut preview = Self {
             w: lang,
             at: latest.then(|| visitor.reader.moment(event.id.at())),
@@ -105,7 +108,7 @@ impl Preview {
             Sort::Emails => {
                 let name =
                     if typed.name.trim().is_empty() { lang.suggested_email() } else { typed.name.trim() };
-                let letter = written(site, here, &message, &event, name);
+                let letter = written(site, here, &message, &event, name, lang);
                 let mut frame = Serializer::new(format!("{}?", here.path("emails/letter")));
                 if latest {
                     frame.append_pair("event", &event.id.to_string());
@@ -269,17 +272,17 @@ async fn matching(site: &Site, here: &Here, typed: &Typed) -> Result<(Event, boo
     Ok((kind.sample_event(), false))
 }
 
-async fn says(site: &Site, here: &Here, event: &Event, latest: bool) -> Result<Message, Oops> {
+async fn says(site: &Site, here: &Here, event: &Event, latest: bool, lang: Lang) -> Result<Message, Oops> {
     let names = if latest {
         let author = message::author(event);
         site.parts.store.names(event.owner, event.resource.clone(), author).await?
     } else {
         Names { owner: Some(here.name.clone()), ..Names::default() }
     };
-    Ok(message::of(&site.parts.catalogue, event, &names, &site.parts.links))
+    Ok(message::of(&site.parts.catalogue, event, &names, &site.parts.links, lang))
 }
 
-fn written(site: &Site, here: &Here, message: &Message, event: &Event, name: &str) -> Letter {
+fn written(site: &Site, here: &Here, message: &Message, event: &Event, name: &str, lang: Lang) -> Letter {
     let hook = Hook {
         id: HookId(0),
         owner: here.owner,
@@ -294,7 +297,8 @@ fn written(site: &Site, here: &Here, message: &Message, event: &Event, name: &st
     let recipient = Recipient { address: String::new(), user: None };
     let owner = Some(here.name.as_str()).filter(|name| !name.is_empty());
     let delivery = DeliveryId { event: event.id, n: 0 };
-    mail::letter(&site.parts.house, message, delivery, &recipient, Some(&hook), owner)
+    let reader = Reader { recipient: &recipient, lang, stop: None };
+    mail::letter(&site.parts.house, message, delivery, reader, Some(&hook), owner)
 }
 
 /// `POST /o/{owner}/{sort}/preview`: the preview alone, for a form that is being filled in.
@@ -326,7 +330,7 @@ pub(super) async fn letter(
     Place(owner): Place<String>,
     request: Request,
 ) -> Result<Response, Oops> {
-    let here = visitor.at(&site, &owner).await?;
+    let (here, lang) = (visitor.at(&site, &owner).await?, visitor.lang());
     let query = Form::parse(request.uri().query().unwrap_or_default());
     let (event, latest) = match query.get("event").parse::<EventId>() {
         Ok(id) => {
@@ -342,8 +346,8 @@ pub(super) async fn letter(
     if hidden {
         return Err(Oops::NotFound);
     }
-    let message = says(&site, &here, &event, latest).await?;
-    let letter = written(&site, &here, &message, &event, query.get("hook"));
+    let message = says(&site, &here, &event, latest, lang).await?;
+    let letter = written(&site, &here, &message, &event, query.get("hook"), lang);
     let policy = HeaderValue::from_static(LETTER);
     Ok(([(CONTENT_SECURITY_POLICY, policy)], Html(letter.html)).into_response())
 }

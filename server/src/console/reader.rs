@@ -14,7 +14,7 @@ use url::Host;
 use super::cookie::{self, Cookie};
 use super::oops::Oops;
 use super::time::{self, Moment};
-use super::words::Lang;
+use super::words::{Lang, Words, asked};
 use crate::contract::problem::Id;
 use crate::http::Site;
 
@@ -103,7 +103,7 @@ impl Reader {
             None => false,
         };
         Ok(Self {
-            lang: person.as_ref().map_or_else(|| Lang::asked(headers), |person| Lang::of(&person.user.lang)),
+            lang: person.as_ref().map_or_else(|| asked(headers), |person| Lang::of(&person.user.lang)),
             zone: time::zone(person.as_ref().map_or("", |person| &person.user.zone)),
             now,
             token: cookie::form_token(&form_cookie),

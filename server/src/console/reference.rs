@@ -9,7 +9,7 @@ use http::StatusCode;
 use sonnette_core::catalogue::Kind;
 use sonnette_core::formats::{FORMATS, Format, Render, Rendering};
 use sonnette_core::ids::{DeliveryId, DestinationId, HookId, OwnerId};
-use sonnette_core::mail;
+use sonnette_core::mail::{self, Reader};
 use sonnette_core::message::{self, Message};
 use sonnette_core::model::{Event, Hook, HookState, Recipient, Way};
 use sonnette_core::ports;
@@ -22,7 +22,7 @@ use super::frame::{Frame, Section, show};
 use super::oops::Oops;
 use super::reader::Visitor;
 use super::told;
-use super::words::Lang;
+use super::words::{Lang, Words};
 use crate::http::{At, Place, Site};
 
 /// Bytes of a request's body that are shown: what no event needs, so that every page stays small.
@@ -126,10 +126,11 @@ pub(super) async fn kind(
     let (number, kind) = catalogue.find(&name).filter(|(_, kind)| !kind.private).ok_or(Oops::NotFound)?;
     let event = kind.sample_event();
     let names = names();
-    let message = message::of(catalogue, &event, &names, &site.parts.links);
+    let message = message::of(catalogue, &event, &names, &site.parts.links, Lang::En);
     let words = |name: &str| describe::event(lang, catalogue, name);
     let families = catalogue.families().iter().filter(|family| family.kinds.contains(&number));
-    let letter = letter(&site, &event, &message, &names);
+    let letter =
+        letter(&site, &event, &message::of(catalogue, &event, &names, &site.parts.links, lang), &names, lang);
     let query = Serializer::new(String::new())
         .append_pair("kind", &kind.name)
         .append_pair("hook", lang.suggested_email())
@@ -205,7 +206,7 @@ fn by_default(lang: Lang, site: &Site, number: u16, kind: &Kind) -> Vec<String> 
     told
 }
 
-fn letter(site: &Site, event: &Event, message: &Message, names: &ports::Names) -> ports::Letter {
+fn letter(site: &Site, event: &Event, message: &Message, names: &ports::Names, lang: Lang) -> ports::Letter {
     let hook = Hook {
         id: HookId(0),
         owner: event.owner,
@@ -220,7 +221,8 @@ fn letter(site: &Site, event: &Event, message: &Message, names: &ports::Names) -
     let recipient = Recipient { address: String::new(), user: None };
     let owner = matches!(event.owner, OwnerId::Organisation(_)).then_some(names.owner.as_deref()).flatten();
     let delivery = DeliveryId { event: event.id, n: 0 };
-    mail::letter(&site.parts.house, message, delivery, &recipient, Some(&hook), owner)
+    let reader = Reader { recipient: &recipient, lang, stop: None };
+    mail::letter(&site.parts.house, message, delivery, reader, Some(&hook), owner)
 }
 
 fn as_request(format: &'static Format, event: &Event, message: &Message) -> Shown {

@@ -18,6 +18,7 @@ use super::hooks::{self, Sort};
 use super::oops::Oops;
 use super::reader::Visitor;
 use super::time::Moment;
+use super::words::Words;
 use crate::http::{At, Place};
 
 /// How long a secret is shown after it was made.

@@ -23,6 +23,7 @@ use super::form::{Checked, Form, local};
 use super::frame::{Frame, Section, show};
 use super::oops::Oops;
 use super::reader::{Reader, Visitor};
+use super::words::Words;
 use crate::http::{Arrived, At, Site};
 
 /// Links asked for in ten minutes, of one address and by one peer.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use sonnette_core::model::{DAY, HOUR, MINUTE, Millis};
 
-use super::words::Lang;
+use super::words::{Lang, Words};
 
 /// A moment as it is shown: a `time` element. Holds no user's words.
 #[derive(Debug, Clone)]

@@ -15,7 +15,7 @@ use super::hooks::{format_title, resources};
 use super::oops::Oops;
 use super::reader::{Here, Visitor};
 use super::time::Moment;
-use super::words::Lang;
+use super::words::{Lang, Words};
 use crate::http::Site;
 
 /// What a state is called, with the class of its badge.

@@ -5,66 +5,63 @@ use std::fmt::Display;
 use http::HeaderMap;
 use http::header::ACCEPT_LANGUAGE;
 
-/// A language the console speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Lang {
-    /// English.
-    En,
-    /// French.
-    Fr,
-}
+pub(crate) use sonnette_core::lang::Lang;
 
-impl Lang {
-    /// Every language, each with its own name.
-    pub(crate) const ALL: [(Self, &'static str); 2] = [(Self::En, "English"), (Self::Fr, "Français")];
-
-    /// Its tag (BCP 47).
-    pub(crate) fn tag(self) -> &'static str {
-        match self {
-            Self::En => "en",
-            Self::Fr => "fr",
-        }
-    }
-
-    /// The language a tag such as `fr-CA` means to us; English for those we do not speak.
-    pub(crate) fn of(tag: &str) -> Self {
+/// What somebody we do not know reads: the first of their browser's languages that we speak. Browsers list them best first
+/// (RFC 9110, section 12.5.4).
+pub(super) fn asked(headers: &HeaderMap) -> Lang {
+    let asked = headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let spoken = asked.split(',').map(|one| one.split(';').next().unwrap_or_default().trim()).find(|tag| {
         let primary = tag.split('-').next().unwrap_or_default();
-        if primary.eq_ignore_ascii_case("fr") { Self::Fr } else { Self::En }
-    }
-
-    /// What somebody we do not know reads: the first of their browser's languages that we speak. Browsers list them best
-    /// first (RFC 9110, section 12.5.4).
-    pub(super) fn asked(headers: &HeaderMap) -> Self {
-        let asked = headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let spoken =
-            asked.split(',').map(|one| one.split(';').next().unwrap_or_default().trim()).find(|tag| {
-                let primary = tag.split('-').next().unwrap_or_default();
-                Self::ALL.iter().any(|(lang, _)| lang.tag().eq_ignore_ascii_case(primary))
-            });
-        Self::of(spoken.unwrap_or_default())
-    }
+        Lang::ALL.iter().any(|lang| lang.as_str().eq_ignore_ascii_case(primary))
+    });
+    Lang::of(spoken.unwrap_or_default())
 }
 
-/// Makes one method of [`Lang`] for each line: `name: "English" / "French";`, or `name(argument): …` with `{argument}` in both.
+/// Makes one method of [`Words`] for each line: `name: "English" / "French";`, or `name(argument): …` with `{argument}` in both.
 macro_rules! words {
     ($($name:ident $(($($arg:ident),+))? : $en:literal / $fr:literal;)+) => {
-        impl Lang {
+        /// Words, as a language has them.
+        pub(crate) trait Words: Sized {
+            /// What people call a kind, a family, a category or a role of this name, if it is one of ours.
+            fn named(self, word: &str) -> Option<&'static str>;
+            /// A whole number as people write it.
+            fn count(self, number: u64) -> String;
+            $(words!(@word $name $(($($arg),+))?);)+
+        }
+
+        impl Words for Lang {
+            fn named(self, word: &str) -> Option<&'static str> {
+                name(self, word)
+            }
+
+            fn count(self, number: u64) -> String {
+                count(self, number)
+            }
+
             $(words!(@one $name $(($($arg),+))? $en $fr);)+
         }
     };
+    (@word $name:ident) => {
+        fn $name(self) -> &'static str;
+    };
+    (@word $name:ident ($($arg:ident),+)) => {
+        fn $name(self, $($arg: impl Display),+) -> String;
+    };
     (@one $name:ident $en:literal $fr:literal) => {
-        pub(crate) fn $name(self) -> &'static str {
-            match self { Self::En => $en, Self::Fr => $fr }
+        fn $name(self) -> &'static str {
+            self.pick($en, $fr)
         }
     };
     (@one $name:ident ($($arg:ident),+) $en:literal $fr:literal) => {
-        pub(crate) fn $name(self, $($arg: impl Display),+) -> String {
-            match self { Self::En => format!($en), Self::Fr => format!($fr) }
+        fn $name(self, $($arg: impl Display),+) -> String {
+            match self { Lang::En => format!($en), Lang::Fr => format!($fr) }
         }
     };
 }
 
 words! {
+    own_name: "English" / "Français";
     // the frame
     skip: "Skip to the content" / "Aller au contenu";
     main_navigation: "Notifications" / "Notifications";
@@ -460,13 +457,10 @@ words! {
 /// Makes the names of things the catalogue and the formats know by a word of their own.
 macro_rules! named {
     ($($word:literal : $en:literal / $fr:literal;)+) => {
-        impl Lang {
-            /// What people call a kind, a family, a category or a role of this name, if it is one of ours.
-            pub(crate) fn named(self, word: &str) -> Option<&'static str> {
-                match word {
-                    $($word => Some(match self { Self::En => $en, Self::Fr => $fr }),)+
-                    _ => None,
-                }
+        fn name(lang: Lang, word: &str) -> Option<&'static str> {
+            match word {
+                $($word => Some(lang.pick($en, $fr)),)+
+                _ => None,
             }
         }
     };
@@ -516,23 +510,17 @@ named! {
     "ACCOUNTING": "accounting" / "comptabilité";
 }
 
-impl Lang {
-    /// A whole number as people write it.
-    pub(crate) fn count(self, number: u64) -> String {
-        let digits = number.to_string();
-        let between = match self {
-            Self::En => ',',
-            Self::Fr => '\u{202F}',
-        };
-        let mut out = String::with_capacity(digits.len() * 2);
-        for (at, digit) in digits.chars().enumerate() {
-            if at > 0 && (digits.len() - at).is_multiple_of(3) {
-                out.push(between);
-            }
-            out.push(digit);
+fn count(lang: Lang, number: u64) -> String {
+    let digits = number.to_string();
+    let between = lang.pick(',', '\u{202F}');
+    let mut out = String::with_capacity(digits.len() * 2);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(between);
         }
-        out
+        out.push(digit);
     }
+    out
 }
 
 #[cfg(test)]
@@ -541,7 +529,7 @@ mod tests {
 
     #[test]
     fn the_first_language_we_speak_is_spoken() {
-        for (asked, expected) in [
+        for (tags, expected) in [
             ("fr-CH, fr;q=0.9, en;q=0.8", Lang::Fr),
             ("de, fr;q=0.5", Lang::Fr),
             ("de, en;q=0.9, fr;q=0.5", Lang::En),
@@ -550,10 +538,10 @@ mod tests {
             ("", Lang::En),
         ] {
             let mut headers = HeaderMap::new();
-            headers.insert(ACCEPT_LANGUAGE, asked.parse().unwrap());
-            assert_eq!(Lang::asked(&headers), expected, "{asked}");
+            headers.insert(ACCEPT_LANGUAGE, tags.parse().unwrap());
+            assert_eq!(asked(&headers), expected, "{tags}");
         }
-        assert_eq!(Lang::asked(&HeaderMap::new()), Lang::En);
+        assert_eq!(asked(&HeaderMap::new()), Lang::En);
     }
 
     #[test]

@@ -188,11 +188,17 @@ pub(super) fn wanted(urls: Vec<GivenUrl>, guard: &Guard) -> Result<Vec<Wanted>, 
         .collect()
 }
 
-fn one_wanted(given: GivenUrl, guard: &Guard) -> Result<Wanted, Problem> {
+/// The names of the formats, for whoever gave another.
+pub(super) fn no_such_format(besides: &[&str]) -> Problem {
+    let known: Vec<_> =
+        formats::FORMATS.iter().map(|format| format.name).chain(besides.iter().copied()).collect();
+    Problem::invalid("format", format!("a format is one of {}", known.join(", ")))
+}
+
+pub(super) fn one_wanted(given: GivenUrl, guard: &Guard) -> Result<Wanted, Problem> {
     let format = given.format.unwrap_or_else(|| "raw".to_owned());
     if formats::find(&format).is_none() {
-        let known: Vec<_> = formats::FORMATS.iter().map(|format| format.name).collect();
-        return Err(Problem::invalid("format", format!("a format is one of {}", known.join(", "))));
+        return Err(no_such_format(&[]));
     }
     let id: Option<DestinationId> = given.id.map(|id| parsed(&id, "id")).transpose()?;
     let url = match given.url {
@@ -270,9 +276,21 @@ pub struct Shown {
     held: u64,
     dead: u64,
     rotating_until: Option<i64>,
+    /// Strangers' addresses that have not said whether they want its letters, which are held.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unconfirmed: Vec<String>,
+    /// Addresses whose readers stopped it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    stopped: Vec<Stopped>,
     /// Only in the answer that makes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Stopped {
+    address: String,
+    since: i64,
 }
 
 #[derive(Debug, Serialize)]
@@ -297,7 +315,7 @@ fn shown_fields(destination: &Destination) -> BTreeMap<String, String> {
 
 /// Shows a hook; `secret` once, when it is made.
 pub fn shown(view: HookView, secret: Option<&Secret>) -> Shown {
-    let HookView { hook, held, dead, rotating_until } = view;
+    let HookView { hook, held, dead, rotating_until, unconfirmed, stopped } = view;
     let (kind, urls, targets) = match hook.way {
         Way::Webhook { destinations } => {
             let urls = destinations.into_iter().map(|one| ShownUrl {
@@ -325,6 +343,8 @@ pub fn shown(view: HookView, secret: Option<&Secret>) -> Shown {
         held,
         dead,
         rotating_until,
+        unconfirmed,
+        stopped: stopped.into_iter().map(|(address, since)| Stopped { address, since }).collect(),
         secret: secret.map(|secret| secret.expose().to_owned()),
     }
 }

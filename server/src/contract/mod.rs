@@ -5,6 +5,7 @@ pub mod directory;
 pub mod fields;
 pub mod hooks;
 pub mod posted;
+pub mod preview;
 pub mod problem;
 pub mod seen;
 pub mod v2;

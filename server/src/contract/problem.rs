@@ -71,6 +71,8 @@ problems! {
     UnsupportedType = "unsupported-type", UNSUPPORTED_MEDIA_TYPE, "That content type is not read here";
     /// Too much at once.
     Busy = "busy", TOO_MANY_REQUESTS, "Too much is under way";
+    /// More often than is allowed.
+    TooOften = "too-often", TOO_MANY_REQUESTS, "That was asked too often";
     /// The body took too long.
     TooSlow = "too-slow", REQUEST_TIMEOUT, "The body took too long";
     /// The disk is full or failing, or the server is stopping.
@@ -86,6 +88,8 @@ pub struct Problem {
     pub detail: String,
     /// What is wrong, by its path.
     pub field: Option<String>,
+    /// Seconds after which it is worth asking again, where that is known.
+    pub again: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -114,12 +118,12 @@ impl Serialize for Problem {
 impl Problem {
     /// A problem of the whole request.
     pub fn new(id: Id, detail: impl Into<String>) -> Self {
-        Self { id, detail: detail.into(), field: None }
+        Self { id, detail: detail.into(), field: None, again: None }
     }
 
     /// A problem of one field.
     pub fn of(id: Id, field: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { id, detail: detail.into(), field: Some(field.into()) }
+        Self { id, detail: detail.into(), field: Some(field.into()), again: None }
     }
 
     /// A field that breaks its rule.
@@ -152,6 +156,9 @@ impl IntoResponse for Problem {
         match self.id {
             Id::Busy => drop(headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"))),
             Id::Unavailable => drop(headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"))),
+            Id::TooOften => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(self.again.unwrap_or(60)));
+            }
             Id::Unauthorised => {
                 headers
                     .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"sonnette\""));

@@ -17,11 +17,15 @@ use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
 use lettre::transport::smtp::extension::ClientId;
+use sonnette_core::lang::Lang;
+use sonnette_core::mail::reply::{self, Step};
+use sonnette_core::model::Millis;
 use sonnette_core::ports::{Clock, Letter, Posted};
 use sonnette_core::secret::Secret;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use super::dkim;
 use super::idle::{Idle, IdleLimits};
 use super::maildir::Maildir;
 use crate::world::SystemClock;
@@ -44,6 +48,14 @@ pub struct MailSettings {
     pub from_address: String,
     /// What Message-IDs end in, and how we introduce ourselves to the relay.
     pub domain: String,
+    /// Where answers go, if not to the sender.
+    pub reply_to: Option<String>,
+    /// Where letters that cannot be delivered come back to, if not to the sender; each with a tag of its own.
+    pub bounces: Option<String>,
+    /// The language of those nobody knows.
+    pub lang: Lang,
+    /// Keys letters are signed with.
+    pub dkim: Vec<dkim::Key>,
     /// The Maildir, in the data directory.
     pub maildir: PathBuf,
 }
@@ -90,15 +102,14 @@ impl Default for MailLimits {
 
 /// Sends letters.
 pub struct Mailer {
-    from: Mailbox,
-    domain: String,
+    head: Letterhead,
     way: Way,
     clock: Arc<dyn Clock>,
 }
 
 impl fmt::Debug for Mailer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mailer").field("from", &self.from).field("way", &self.way).finish_non_exhaustive()
+        f.debug_struct("Mailer").field("head", &self.head).field("way", &self.way).finish_non_exhaustive()
     }
 }
 
@@ -122,16 +133,12 @@ impl Mailer {
     /// # Errors
     /// As [`Mailer::new`].
     pub fn with(settings: MailSettings, limits: MailLimits, clock: Arc<dyn Clock>) -> io::Result<Self> {
-        let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidInput, text);
-        let address = address(&settings.from_address)
-            .map_err(|why| invalid(format!("the sender {} {why}", settings.from_address)))?;
-        let name = one_line(&settings.from_name);
-        let from = Mailbox::new((!name.is_empty()).then_some(name), address);
+        let head = Letterhead::new(&settings)?;
         let way = match settings.relay {
             Some(relay) => Way::Relay(Box::new(Lines::new(relay, &settings.domain, limits)?)),
             None => Way::Maildir(Arc::new(Maildir::open(settings.maildir)?)),
         };
-        Ok(Self { from, domain: settings.domain, way, clock })
+        Ok(Self { head, way, clock })
     }
 
     /// The Maildir letters are written to, if there is no relay.
@@ -145,12 +152,15 @@ impl Mailer {
     /// Hands a letter over, within the limits. A 5xx about the letter is final; all else is worth another try, with
     /// the same Message-ID, by which a reader's mail program recognises a repeat.
     pub async fn mail(&self, letter: &Letter) -> Posted {
-        let (to, bytes) = match self.compose(letter) {
+        let (to, bytes) = match self.head.compose(letter, self.clock.now()) {
             Ok(composed) => composed,
             Err(why) => return Posted::Refused(None, why),
         };
         match &self.way {
-            Way::Relay(lines) => lines.send(&self.from.email, &to, &bytes).await,
+            Way::Relay(lines) => {
+                let back = letter.return_path.as_deref().and_then(|path| address(path).ok());
+                lines.send(back.as_ref().unwrap_or(&self.head.from.email), &to, &bytes).await
+            }
             Way::Maildir(maildir) => {
                 let (maildir, id) = (Arc::clone(maildir), letter.message_id.clone());
                 let written = tokio::task::spawn_blocking(move || {
@@ -180,11 +190,52 @@ impl Mailer {
             Way::Maildir(_) => Ok(()),
         }
     }
+}
+
+/// Who writes: what makes bytes of a letter, and sends nothing.
+#[derive(Debug, Clone)]
+pub struct Letterhead {
+    from: Mailbox,
+    reply_to: Option<Mailbox>,
+    domain: String,
+    signers: Arc<[dkim::Signer]>,
+}
+
+impl Letterhead {
+    /// The letterhead of an installation.
+    ///
+    /// # Errors
+    /// If the sender is no address.
+    pub fn new(settings: &MailSettings) -> io::Result<Self> {
+        let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidInput, text);
+        let sender = address(&settings.from_address)
+            .map_err(|why| invalid(format!("the sender {} {why}", settings.from_address)))?;
+        let name = one_line(&settings.from_name);
+        let from = Mailbox::new((!name.is_empty()).then_some(name), sender);
+        let reply_to = settings.reply_to.as_deref().map(address).transpose();
+        let reply_to = reply_to.map_err(|why| invalid(format!("mail.reply_to {why}")))?;
+        let signers =
+            settings.dkim.iter().map(dkim::Key::signer).collect::<Result<_, _>>().map_err(invalid)?;
+        Ok(Self {
+            from,
+            reply_to: reply_to.map(|address| Mailbox::new(None, address)),
+            domain: settings.domain.clone(),
+            signers,
+        })
+    }
+
+    /// The letter as it leaves at this moment: ASCII only, its lines ended by CRLF.
+    ///
+    /// # Errors
+    /// In words, if it cannot be written or is for no address.
+    pub fn eml(&self, letter: &Letter, now: Millis) -> Result<Vec<u8>, String> {
+        self.compose(letter, now).map(|(_, bytes)| bytes)
+    }
 
     /// The letter as bytes, ASCII only, and whom it is for.
-    fn compose(&self, letter: &Letter) -> Result<(Address, Vec<u8>), String> {
+    fn compose(&self, letter: &Letter, now: Millis) -> Result<(Address, Vec<u8>), String> {
         let to = address(&letter.to).map_err(|why| format!("the recipient's address {why}"))?;
-        let now = SystemTime::UNIX_EPOCH + Duration::from_millis(self.clock.now().try_into().unwrap_or(0));
+        let now = SystemTime::UNIX_EPOCH + Duration::from_millis(now.try_into().unwrap_or(0));
         let id = letter.message_id.chars().filter(|c| c.is_ascii_graphic() && !"<>@".contains(*c));
         let id: String = id.collect();
         let mut message = Message::builder()
@@ -193,6 +244,9 @@ impl Mailer {
             .subject(one_line(&letter.subject))
             .date(now)
             .message_id(Some(format!("<{id}@{}>", self.domain)));
+        if let Some(reply_to) = &self.reply_to {
+            message = message.reply_to(reply_to.clone());
+        }
         for (name, value) in &letter.headers {
             message = message.raw_header(header(name, value)?);
         }
@@ -204,17 +258,18 @@ impl Mailer {
             message.multipart(MultiPart::alternative().singlepart(text).singlepart(html))
         };
         let message = message.map_err(|error| format!("the letter cannot be written: {error}"))?;
-        Ok((to, message.formatted()))
+        Ok((to, dkim::Signer::seal(&self.signers, &message)))
     }
 }
 
 /// Headers every letter gets from here.
-const OURS: [&str; 11] = [
+const OURS: [&str; 12] = [
     "from",
     "to",
     "cc",
     "bcc",
     "sender",
+    "reply-to",
     "subject",
     "date",
     "message-id",
@@ -333,25 +388,19 @@ impl Lines {
             Some(line) => line,
             None => match self.connect().await {
                 Ok(smtp) => Box::new(Line { smtp, letters: 0 }),
-                // Nothing was said about the letter: it waits until the operator has put this right.
-                Err(error) => return Posted::Again(error.status().map(u16::from), words(&error)),
+                Err(error) => return judged(Step::Arriving, &error),
             },
         };
         line.letters += 1;
         let outcome = line.letter(from, to, letter).await;
         let usable =
-            outcome.as_ref().map_or_else(|error| code(error).is_some_and(|code| code != 421), |_| true);
+            outcome.as_ref().map_or_else(|(_, error)| code(error).is_some_and(|code| code != 421), |_| true);
         if usable && line.letters < LETTERS_A_LINE {
             self.idle.put(&(), line);
         }
         match outcome {
             Ok(said) => Posted::Accepted(said),
-            Err(error) => match code(&error) {
-                // The relay asks us to sign in, or in another way: not a matter of this letter.
-                Some(code @ (530 | 534 | 535 | 538)) => Posted::Again(Some(code), words(&error)),
-                Some(code) if error.is_permanent() => Posted::Refused(Some(code), words(&error)),
-                code => Posted::Again(code, words(&error)),
-            },
+            Err((step, error)) => judged(step, &error),
         }
     }
 
@@ -385,11 +434,18 @@ impl Lines {
 
 impl Line {
     /// One transaction: one letter to one recipient, so that no reply is about half of it.
-    async fn letter(&mut self, from: &Address, to: &Address, letter: &[u8]) -> Result<String, SmtpError> {
-        self.smtp.command(Mail::new(Some(from.clone()), Vec::new())).await?;
-        self.smtp.command(Rcpt::new(to.clone(), Vec::new())).await?;
-        self.smtp.command(Data).await?;
-        let reply = self.smtp.command(stuffed(letter)).await?;
+    async fn letter(
+        &mut self,
+        from: &Address,
+        to: &Address,
+        letter: &[u8],
+    ) -> Result<String, (Step, SmtpError)> {
+        let at = |step| move |error| (step, error);
+        let from = Mail::new(Some(from.clone()), Vec::new());
+        self.smtp.command(from).await.map_err(at(Step::Sender))?;
+        self.smtp.command(Rcpt::new(to.clone(), Vec::new())).await.map_err(at(Step::Recipient))?;
+        self.smtp.command(Data).await.map_err(at(Step::Letter))?;
+        let reply = self.smtp.command(stuffed(letter)).await.map_err(at(Step::Letter))?;
         let said: Vec<&str> = reply.message().collect();
         Ok(shortened(&format!("{} {}", u16::from(reply.code()), said.join(" "))))
     }
@@ -409,6 +465,14 @@ fn stuffed(letter: &[u8]) -> String {
     }
     stuffed.push_str(".\r\n");
     stuffed
+}
+
+/// A connection that was lost, or said what nobody understands, is unknown: again, with the same Message-ID.
+fn judged(step: Step, error: &SmtpError) -> Posted {
+    match code(error).filter(|code| (400..600).contains(code)) {
+        Some(code) => reply::judge(step, code, &words(error)),
+        None => Posted::Again(code(error), words(error)),
+    }
 }
 
 fn code(error: &SmtpError) -> Option<u16> {

@@ -6,13 +6,17 @@
 use std::io;
 
 use async_trait::async_trait;
-use sonnette_core::ports::{Egress, Letter, Outgoing, Posted, Reply, SendError};
+use sonnette_core::ports::{Egress, Letter, Outgoing, Posted, Reply, SendError, Traced};
 
+pub mod dkim;
 pub mod guard;
 mod idle;
 pub mod maildir;
 pub mod mailer;
 pub mod post;
+
+pub use mailer::Letterhead;
+pub use post::heading;
 
 use guard::Guard;
 use mailer::{MailSettings, Mailer};
@@ -41,6 +45,10 @@ impl Outside {
 impl Egress for Outside {
     async fn post(&self, request: Outgoing) -> Result<Reply, SendError> {
         self.post.post(&request).await
+    }
+
+    async fn trace(&self, request: Outgoing) -> Traced {
+        self.post.trace(&request).await
     }
 
     async fn mail(&self, letter: Letter) -> Posted {

@@ -16,7 +16,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use http::header::{HOST, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
+use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
+use http::response::Parts as Head;
 use http::{Request, Uri};
 use http_body_util::Full;
 use hyper::body::{Body, Incoming};
@@ -24,14 +25,14 @@ use hyper::client::conn::http1::{self, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
-use sonnette_core::ports::{Outgoing, Reply, SendError};
+use sonnette_core::ports::{Outgoing, Reply, SendError, Times, Traced};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use url::Host;
+use url::{Host, Url};
 
 use super::guard::Guard;
 use super::idle::{Idle, IdleLimits};
@@ -178,6 +179,28 @@ impl Poster {
         }
     }
 
+    /// Posts over a new connection, which is closed afterwards, and says how long each step took.
+    pub async fn trace(&self, request: &Outgoing) -> Traced {
+        let began = Instant::now();
+        let mut times = Times::default();
+        let posted = match timeout(self.limits.total, self.once(request, &mut times)).await {
+            Ok(posted) => posted,
+            Err(_) => Err(late(self.limits.total)),
+        };
+        times.total = began.elapsed();
+        let (outcome, headers) = match posted {
+            Ok((head, body)) => (Ok(reply(&head, body)), head.headers),
+            Err(error) => (Err(error), HeaderMap::new()),
+        };
+        Traced { outcome, headers, times }
+    }
+
+    async fn once(&self, request: &Outgoing, times: &mut Times) -> Result<(Head, Bytes), SendError> {
+        let target = self.target(request.url.expose())?;
+        let mut wire = self.connect(&target.place, times).await?;
+        wire.exchange(target.request(request), self.limits.reply).await.map_err(|failure| failure.error)
+    }
+
     async fn attempt(&self, request: &Outgoing) -> Result<Reply, SendError> {
         let target = self.target(request.url.expose())?;
         while let Some(mut wire) = self.idle.take(&target.place) {
@@ -185,7 +208,7 @@ impl Poster {
                 continue;
             }
             match wire.exchange(target.request(request), self.limits.reply).await {
-                Ok(reply) => return Ok(self.done(&target, wire, reply)),
+                Ok((head, body)) => return Ok(self.done(&target, wire, reply(&head, body))),
                 // The others at rest may be closed just as well.
                 Err(Failure { silent: true, .. }) => {
                     tracing::debug!(place = %target.place, "a kept connection was closed; trying a new one");
@@ -194,19 +217,21 @@ impl Poster {
                 Err(failure) => return Err(failure.error),
             }
         }
-        let mut wire = match timeout(self.limits.connect, self.dial(&target.place)).await {
-            Ok(wire) => Box::new(wire?),
+        let mut wire = Box::new(self.connect(&target.place, &mut Times::default()).await?);
+        match wire.exchange(target.request(request), self.limits.reply).await {
+            Ok((head, body)) => Ok(self.done(&target, wire, reply(&head, body))),
+            Err(failure) => Err(failure.error),
+        }
+    }
+
+    /// A new connection, within the limit for one.
+    async fn connect(&self, place: &Place, times: &mut Times) -> Result<Wire, SendError> {
+        match timeout(self.limits.connect, self.dial(place, times)).await {
+            Ok(wire) => wire,
             Err(_) => {
                 let seconds = self.limits.connect.as_secs();
-                return Err(SendError::Network(format!(
-                    "no connection to {} within {seconds} s",
-                    target.place
-                )));
+                Err(SendError::Network(format!("no connection to {place} within {seconds} s")))
             }
-        };
-        match wire.exchange(target.request(request), self.limits.reply).await {
-            Ok(reply) => Ok(self.done(&target, wire, reply)),
-            Err(failure) => Err(failure.error),
         }
     }
 
@@ -240,9 +265,11 @@ impl Poster {
     }
 
     /// Looks up the place, judges all its addresses, and connects to the first that answers.
-    async fn dial(&self, place: &Place) -> Result<Wire, SendError> {
+    async fn dial(&self, place: &Place, times: &mut Times) -> Result<Wire, SendError> {
         let started = Instant::now();
         let addresses = self.addresses(place).await?;
+        let found = started.elapsed();
+        times.name = matches!(place.host, Host::Domain(_)).then_some(found);
         let mut left = addresses.len();
         let mut error = None;
         for address in addresses {
@@ -251,7 +278,10 @@ impl Poster {
                 self.limits.connect.saturating_sub(started.elapsed()) / u32::try_from(left).unwrap_or(1);
             left -= 1;
             match timeout(share, TcpStream::connect(SocketAddr::new(address, place.port))).await {
-                Ok(Ok(stream)) => return self.open(place, stream).await,
+                Ok(Ok(stream)) => {
+                    times.connect = Some(started.elapsed().saturating_sub(found));
+                    return self.open(place, stream, times).await;
+                }
                 Ok(Err(failed)) => error = Some(failed),
                 Err(_) => error = error.or(Some(io::ErrorKind::TimedOut.into())),
             }
@@ -290,7 +320,7 @@ impl Poster {
         Ok(addresses)
     }
 
-    async fn open(&self, place: &Place, stream: TcpStream) -> Result<Wire, SendError> {
+    async fn open(&self, place: &Place, stream: TcpStream, times: &mut Times) -> Result<Wire, SendError> {
         let failed =
             |error: &dyn fmt::Display| SendError::Network(format!("cannot speak with {place}: {error}"));
         stream.set_nodelay(true).map_err(|error| failed(&in_words(&error)))?;
@@ -300,10 +330,12 @@ impl Poster {
                 Host::Ipv4(address) => IpAddr::V4(*address).into(),
                 Host::Ipv6(address) => IpAddr::V6(*address).into(),
             };
+            let begun = Instant::now();
             let stream = self.tls.connect(name, stream).await;
             let stream = stream.map_err(|error| {
                 SendError::Network(format!("TLS with {place} failed: {}", in_words(&error)))
             })?;
+            times.tls = Some(begun.elapsed());
             Stream::Tls(Box::new(stream))
         } else {
             Stream::Plain(stream)
@@ -318,7 +350,7 @@ impl Poster {
 
 impl Target {
     /// `None` if the path is none in HTTP's eyes.
-    fn new(url: &url::Url) -> Option<Self> {
+    fn new(url: &Url) -> Option<Self> {
         let host = url.host()?.to_owned();
         let named = match url.port() {
             Some(port) => format!("{host}:{port}"),
@@ -397,7 +429,11 @@ impl Wire {
     }
 
     /// Sends a request and reads the reply, at most `most` bytes of its body.
-    async fn exchange(&mut self, request: Request<Full<Bytes>>, most: usize) -> Result<Reply, Failure> {
+    async fn exchange(
+        &mut self,
+        request: Request<Full<Bytes>>,
+        most: usize,
+    ) -> Result<(Head, Bytes), Failure> {
         let mut answer = pin!(self.send.send_request(request));
         let answer = poll_fn(|cx| {
             self.turn(cx);
@@ -410,14 +446,7 @@ impl Wire {
             Failure { error: SendError::Network(what_broke(&error, silent).to_owned()), silent }
         })?;
         let (head, body) = response.into_parts();
-        let retry_after = head
-            .headers
-            .get(RETRY_AFTER)
-            .filter(|value| value.len() <= LONGEST_RETRY_AFTER)
-            .and_then(|value| value.to_str().ok())
-            .map(str::to_owned);
-        let body = self.read(body, most).await?;
-        Ok(Reply { status: head.status.as_u16(), retry_after, body })
+        Ok((head, self.read(body, most).await?))
     }
 
     async fn read(&mut self, mut body: Incoming, most: usize) -> Result<Bytes, Failure> {
@@ -446,6 +475,28 @@ impl Wire {
         self.at_rest().await;
         Ok(read.freeze())
     }
+}
+
+/// What of a reply an attempt is judged by.
+fn reply(head: &Head, body: Bytes) -> Reply {
+    let retry_after = head
+        .headers
+        .get(RETRY_AFTER)
+        .filter(|value| value.len() <= LONGEST_RETRY_AFTER)
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned);
+    Reply { status: head.status.as_u16(), retry_after, body }
+}
+
+/// The headers of a request in the order they are written, those that are added on the way out among them. Empty if its
+/// URL is none.
+pub fn heading(request: &Outgoing) -> Vec<(HeaderName, HeaderValue)> {
+    let Some(target) = Url::parse(request.url.expose()).ok().and_then(|url| Target::new(&url)) else {
+        return Vec::new();
+    };
+    let written = target.request(request);
+    let headers = written.headers().iter().map(|(name, value)| (name.clone(), value.clone()));
+    headers.chain([(CONTENT_LENGTH, HeaderValue::from(request.body.len()))]).collect()
 }
 
 fn what_broke(error: &hyper::Error, silent: bool) -> &'static str {

@@ -74,7 +74,7 @@ fn said(ingested: Ingested, owner: OwnerId) -> Result<Accepted, Problem> {
 }
 
 /// Looks up what was posted and builds its frame.
-fn draft(parts: &Parts, posted: Posted<'_>, now: Millis) -> Result<Draft, Problem> {
+pub(super) fn draft(parts: &Parts, posted: Posted<'_>, now: Millis) -> Result<Draft, Problem> {
     let found = parts.catalogue.find(&posted.kind).filter(|(_, kind)| !kind.private);
     let Some((number, kind)) = found else {
         let name: String = posted.kind.chars().take(60).collect();

@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderName, HeaderValue};
 use sonnette_core::backoff::{self, Failure};
-use sonnette_core::formats::{self, Outcome, Render, Rendering};
-use sonnette_core::ids::{DeliveryId, DestinationId};
+use sonnette_core::formats::{self, Outcome};
+use sonnette_core::lang::Lang;
 use sonnette_core::model::{
-    Attempt, Cancelled, Dead, Destination, Hook, MINUTE, Millis, Recipient, SECOND, SigningSecrets, State,
-    Way,
+    Attempt, Cancelled, Dead, Event, Hook, MINUTE, Millis, Recipient, SECOND, State, Way,
 };
-use sonnette_core::ports::{Outgoing, Posted, Recorded, Reply, SendError, StoreError, Ticket, Verdict, Work};
-use sonnette_core::{mail, message, signing};
+use sonnette_core::ports::{Names, Posted, Recorded, Reply, SendError, StoreError, Ticket, Verdict, Work};
+use sonnette_core::secret::Secret;
+use sonnette_core::stops::{self, Admission, Reason, StopLink, Why};
+use sonnette_core::{mail, message};
 
-use super::Parts;
+use super::render::{self, Seal, Telling};
+use super::{Parts, stop};
 
 /// Nobody starts what they could not finish in time: a letter takes 60 s at most, and its record a moment.
 const NEEDED: Millis = 2 * MINUTE;
@@ -63,14 +63,30 @@ async fn attempt(parts: &Parts, work: &Work) -> Result<Recorded, StoreError> {
         return record(parts, work, at, Err((note, state))).await;
     }
     let said = match &work.recipient {
-        Some(recipient) if !insist(|| parts.store.still_meant(work.ticket.delivery)).await? => {
-            let note = format!("not sent: {} is no longer meant", recipient.address);
-            return record(parts, work, at, Err((note, State::Cancelled(Cancelled::RecipientLeft)))).await;
-        }
-        Some(recipient) => letter(parts, work, recipient).await?,
+        Some(recipient) => match insist(|| parts.store.admit(work.ticket, parts.clock.now())).await? {
+            Admission::Go => letter(parts, work, recipient).await?,
+            Admission::Stop(why) => {
+                let note = format!("not sent: {}", says(why, recipient));
+                return record(parts, work, at, Err((note, State::Cancelled(why)))).await;
+            }
+            // It is held, and its ticket is back.
+            Admission::Wait(_) => return Ok(Recorded::Done),
+            Admission::Stale => return Ok(Recorded::Stale),
+        },
         None => post(parts, work).await?,
     };
     record(parts, work, at, Ok(said)).await
+}
+
+/// Why a letter is not sent, in words.
+fn says(why: Cancelled, recipient: &Recipient) -> String {
+    let address = &recipient.address;
+    match why {
+        Cancelled::Suppressed => format!("{address} is not written to any more"),
+        Cancelled::Unsubscribed => format!("{address} wants no more of this hook"),
+        Cancelled::NoRecipient => format!("nobody at {address} confirmed that they want it"),
+        _ => format!("{address} is no longer meant"),
+    }
 }
 
 async fn record(
@@ -150,56 +166,19 @@ async fn post(parts: &Parts, work: &Work) -> Result<Said, StoreError> {
     let Some(format) = formats::find(&destination.format) else {
         return Ok(never("its format is not known to this version"));
     };
-    let mut request = render(parts, work, destination, format).await?;
-    if format.signed {
-        sign(&mut request, secrets, work.ticket.delivery, parts.clock.now());
-    }
+    let names = if render::wants_names(format) { names(parts, &work.event).await? } else { Names::default() };
+    let delivery = work.ticket.delivery;
+    let seal = Seal { secrets, id: &delivery.to_string(), now: parts.clock.now() };
+    let telling = Telling { event: &work.event, delivery, names: &names };
+    let request = render::request(parts.words(), telling, format, destination, seal);
     Ok(match parts.egress.post(request).await {
         Ok(reply) => judged(&reply, (format.classify)(&reply, parts.clock.now())),
         Err(error) => lost(&error),
     })
 }
 
-async fn render(
-    parts: &Parts,
-    work: &Work,
-    destination: &Destination,
-    format: &formats::Format,
-) -> Result<Outgoing, StoreError> {
-    let rendering = Rendering {
-        url: &destination.url,
-        fields: &destination.fields,
-        event: &work.event,
-        delivery: work.ticket.delivery,
-    };
-    Ok(match format.render {
-        Render::Frame(render) => render(&rendering),
-        Render::Message(render) => render(&rendering, &say(parts, work).await?.0),
-    })
-}
-
-/// What the event says to people, and the owner's name.
-async fn say(parts: &Parts, work: &Work) -> Result<(message::Message, Option<String>), StoreError> {
-    let event = &work.event;
-    let names =
-        insist(|| parts.store.names(event.owner, event.resource.clone(), message::author(event))).await?;
-    let message = message::of(&parts.catalogue, event, &names, &parts.links);
-    Ok((message, names.owner))
-}
-
-/// Standard Webhooks headers; the timestamp is this attempt's.
-fn sign(request: &mut Outgoing, secrets: &SigningSecrets, delivery: DeliveryId, now: Millis) {
-    let id = delivery.to_string();
-    let previous = secrets.previous.as_ref().filter(|(_, until)| *until > now).map(|(secret, _)| secret);
-    let signature = signing::sign([&secrets.current].into_iter().chain(previous), &id, now, &request.body);
-    for (name, value) in
-        [("webhook-id", id), ("webhook-timestamp", signing::timestamp(now)), ("webhook-signature", signature)]
-    {
-        // Base 64, digits and our own ids: always a header value.
-        if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(value)) {
-            request.headers.push((HeaderName::from_static(name), value));
-        }
-    }
+async fn names(parts: &Parts, event: &Event) -> Result<Names, StoreError> {
+    insist(|| parts.store.names(event.owner, event.resource.clone(), message::author(event))).await
 }
 
 fn judged(reply: &Reply, outcome: Outcome) -> Said {
@@ -224,12 +203,16 @@ fn never(why: &str) -> Said {
 // ----------------------------------------------------------------------------------------------------- letters
 
 async fn letter(parts: &Parts, work: &Work, recipient: &Recipient) -> Result<Said, StoreError> {
-    let (message, owner) = say(parts, work).await?;
+    let names = names(parts, &work.event).await?;
     let hook: Option<&Hook> = work.hook.as_ref().map(|loaded| &loaded.hook);
-    let about_the_reader = work.destination == DestinationId::PRIVATE;
-    let owner = owner.filter(|_| !about_the_reader);
-    let letter =
-        mail::letter(&parts.house, &message, work.ticket.delivery, recipient, hook, owner.as_deref());
+    let delivery = work.ticket.delivery;
+    let telling = Telling { event: &work.event, delivery, names: &names };
+    let lang = match recipient.user {
+        Some(user) => insist(|| parts.store.user(user)).await?.map(|user| Lang::of(&user.lang)),
+        None => None,
+    };
+    let stop = hook.and_then(|hook| stop_link(parts, hook, recipient));
+    let letter = render::letter(parts.words_in(lang), telling, recipient, hook, stop.as_ref());
     Ok(match parts.egress.mail(letter).await {
         Posted::Accepted(words) => {
             Said { status: Some(250), note: Some(words), excerpt: None, outcome: Outcome::Delivered }
@@ -243,10 +226,29 @@ async fn letter(parts: &Parts, work: &Work, recipient: &Recipient) -> Result<Sai
         Posted::Again(status, words) => {
             Said { status, note: Some(words), excerpt: None, outcome: Outcome::Again { not_before: None } }
         }
+        Posted::NoSuchAddress(code, words) => {
+            // Before the attempt is written down: if that fails, the letter is not tried again all the same.
+            let reason = Reason {
+                address: recipient.address.clone(),
+                why: Why::NoSuchAddress,
+                note: Some(words.clone()),
+                delivery: Some(delivery),
+            };
+            insist(|| stop::suppress(parts, work.event.owner, reason.clone())).await?;
+            Said { status: Some(code), note: Some(words), excerpt: None, outcome: Outcome::Refused }
+        }
         Posted::Refused(status, words) => {
             Said { status, note: Some(words), excerpt: None, outcome: Outcome::Refused }
         }
     })
+}
+
+/// How the reader stops this hook's letters.
+fn stop_link(parts: &Parts, hook: &Hook, recipient: &Recipient) -> Option<mail::Stop> {
+    let public_url = parts.public_url.as_deref()?;
+    let link = StopLink { hook: hook.id, address: recipient.address.clone() };
+    let url = Secret::new(stops::page(public_url, "u", &link.token(&parts.sealer)));
+    Some(mail::Stop { url, mailto: None })
 }
 
 /// Asks the store, again if it cannot now. While it cannot, this place in the window stays taken, and so nothing new is

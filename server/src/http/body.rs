@@ -124,7 +124,7 @@ pub(super) fn shape<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
             serde_json::error::Category::Data => Id::Invalid,
             _ => Id::Malformed,
         };
-        Problem { id, detail: inner.to_string(), field: Some(path).filter(|path| path != ".") }
+        Problem { id, detail: inner.to_string(), field: Some(path).filter(|path| path != "."), again: None }
     })?;
     reader.end().map_err(|error| Problem::new(Id::Malformed, error.to_string()))?;
     Ok(value)

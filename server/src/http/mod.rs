@@ -6,9 +6,11 @@ mod asked;
 mod body;
 mod event_socket;
 pub mod listen;
+mod pace;
 mod patience;
 mod signed;
 pub mod tls;
+mod trying;
 mod v2;
 
 use std::sync::Arc;
@@ -17,7 +19,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::get;
 use sonnette_core::permission::Policy;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::console::{self, Console};
@@ -58,6 +60,10 @@ pub struct Site {
     known: access::Known,
     nonces: signed::Nonces,
     pub(crate) bodies: body::Budget,
+    /// How often hooks are tried.
+    pace: pace::Pace,
+    /// What trying them may send at once.
+    trying: Semaphore,
 }
 
 impl Site {
@@ -85,6 +91,8 @@ impl Site {
             known,
             nonces,
             bodies,
+            pace: pace::Pace::default(),
+            trying: Semaphore::new(trying::UNDER_WAY),
         }
     }
 }

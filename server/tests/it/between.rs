@@ -11,15 +11,16 @@ use sonnette_core::ids::{
 };
 use sonnette_core::model::{
     Attempt, Delivery, Draft, Event, Fact, FailedAttempt, Hook, HookView, Ingested, Member, Millis,
-    Organisation, Resource, Role, Session, Token, User,
+    Organisation, Recipient, Resource, Role, Session, Token, User,
 };
 use sonnette_core::ports::{
-    Ahead, Bearer, Changed, Counts, DeliveryFilter, Egress, Leased, Letter, Look, Names, NewSession,
-    NewToken, Outgoing, Page, Posted, Recorded, Reply, Resent, SendError, SignedIn, Store, StoreError,
-    Stored, Ticket, Tidied, Turn, Verdict, Which,
+    Ahead, Bearer, Changed, Counts, DeliveryFilter, Egress, Leased, Letter, LoadedHook, Look, Names,
+    NewSession, NewToken, Outgoing, Page, Posted, Recorded, Reply, Resent, SendError, SignedIn, Store,
+    StoreError, Stored, Ticket, Tidied, Traced, Turn, Verdict, Which,
 };
 use sonnette_core::private::PrivateLetter;
 use sonnette_core::secret::Secret;
+use sonnette_core::stops::{Admission, ConfirmLink, Reason, StopLink, Suppression};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -189,6 +190,10 @@ impl Egress for Between {
         self.step(self.through("post", self.egress.post(request))).await
     }
 
+    async fn trace(&self, request: Outgoing) -> Traced {
+        self.step(self.through("trace", self.egress.trace(request))).await
+    }
+
     async fn mail(&self, letter: Letter) -> Posted {
         self.step(self.through("mail", self.egress.mail(letter))).await
     }
@@ -226,6 +231,23 @@ macro_rules! passed_on {
                 Ok(resolved)
             }
 
+            async fn admit(&self, ticket: Ticket, now: Millis) -> Stored<Admission> {
+                let admission = self.step(self.stored("admit", self.store.admit(ticket, now))).await?;
+                // The ticket of one that is held is back.
+                if matches!(admission, Admission::Wait(_) | Admission::Stale) {
+                    self.given_back();
+                }
+                Ok(admission)
+            }
+
+            async fn suppression(&self, address: &str) -> Stored<Option<Suppression>> {
+                self.step(self.stored("suppression", self.store.suppression(address))).await
+            }
+
+            async fn lift(&self, address: &str) -> Stored<bool> {
+                self.step(self.stored("lift", self.store.lift(address))).await
+            }
+
             fn release(&self, ticket: Ticket) {
                 self.steps.fetch_add(1, Ordering::Relaxed);
                 self.idle.send_replace(false);
@@ -254,15 +276,21 @@ passed_on! {
     event(id: EventId) -> Option<Event>;
     events(owner: OwnerId, page: Page<EventId>) -> Vec<Event>;
     ahead(look: Look) -> Ahead;
-    add_hook(hook: Hook, secret: Option<Secret>) -> Changed;
-    replace_hook(hook: Hook) -> Changed;
+    add_hook(hook: Hook, secret: Option<Secret>, now: Millis) -> Changed;
+    replace_hook(hook: Hook, now: Millis) -> Changed;
     turn_hook(id: HookId, turn: Turn, now: Millis) -> Changed;
     delete_hook(id: HookId) -> Changed;
     rotate_secret(id: HookId, secret: Secret, overlap_until: Millis) -> Changed;
     hook(id: HookId) -> Option<HookView>;
+    loaded_hook(id: HookId) -> Option<LoadedHook>;
     hooks(owner: OwnerId) -> Vec<HookView>;
     failures(hooks: Vec<HookId>) -> BTreeMap<HookId, Vec<FailedAttempt>>;
-    still_meant(delivery: DeliveryId) -> bool;
+    suppress(reason: Reason, told: Option<Draft>, now: Millis) -> bool;
+    suppressions(page: Page<i64>) -> Vec<Suppression>;
+    came_back(delivery: DeliveryId, words: String) -> bool;
+    addressee(delivery: DeliveryId) -> Option<(OwnerId, Recipient)>;
+    stop_letters(link: StopLink, stop: bool, now: Millis) -> bool;
+    confirm_address(link: ConfirmLink, now: Millis) -> bool;
     names(owner: OwnerId, resource: Option<ResourceId>, author: Option<UserId>) -> Names;
     deliveries(filter: DeliveryFilter, page: Page<DeliveryId>) -> Vec<Delivery>;
     delivery(id: DeliveryId) -> Option<(OwnerId, Delivery, Vec<Attempt>)>;

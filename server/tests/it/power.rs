@@ -206,7 +206,7 @@ fn whenever_the_power_is_cut_nothing_is_lost_or_invented_and_at_most_one_attempt
                     "lease",
                     "names",
                     "resolve",
-                    "still_meant",
+                    "admit",
                     "post",
                     "mail",
                     "record",

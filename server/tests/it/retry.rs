@@ -315,7 +315,7 @@ async fn what_cannot_be_written_down_for_long_is_repeated_under_the_same_id_and_
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_cannot_be_read_for_a_while_costs_time_and_no_delivery() {
-    for call in ["lease", "names", "still_meant", "resolve"] {
+    for call in ["lease", "names", "admit", "resolve"] {
         let mut world = World::new(Strangers::new(|_, _| Say::Status(200))).await;
         world.webhook(PUSH, &[("slack", CHAT)], None).await;
         world.letters(PUSH).await;

@@ -9,12 +9,15 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sonnette::contract::posted;
+use sonnette::egress::Letterhead;
+use sonnette::egress::mailer::MailSettings;
 use sonnette::flow::ingest::{self, Accepted};
 use sonnette::flow::tidy::Keeping;
 use sonnette::flow::{Parts, dispatch, tidy};
 use sonnette_backends::sqlite::{self, OpenError};
 use sonnette_core::catalogue::Catalogue;
 use sonnette_core::ids::{DestinationId, EventId, HookId, OrganisationId, OwnerId, UserId};
+use sonnette_core::lang::Lang;
 use sonnette_core::mail::House;
 use sonnette_core::message::LinkTemplates;
 use sonnette_core::model::{
@@ -23,6 +26,7 @@ use sonnette_core::model::{
 use sonnette_core::ports::{Changed, Clock, DeliveryFilter, Luck, Page, Store};
 use sonnette_core::secret::{Sealer, Secret};
 use sonnette_core::signing;
+use sonnette_core::stops::LetterRules;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -37,6 +41,10 @@ pub const START: Millis = 1_767_348_000_000;
 pub const OWNER: OrganisationId = OrganisationId(Uuid::from_u128(0x2222_2222_2222_4222_8222_2222_2222_2222));
 /// The addresses of the members: an ADMIN, a DEVELOPER, an ACCOUNTING.
 pub const MEMBERS: [&str; 3] = ["alice@example.com", "bob@example.com", "carol@example.com"];
+/// The installation's key.
+pub const KEY: [u8; 32] = [7; 32];
+/// The address people know us by.
+pub const PUBLIC_URL: &str = "https://sonnette.example";
 /// What is kept of events: longer than any test lasts.
 const KEEPING: Keeping = Keeping { events: 365 * DAY, excerpts: 365 * DAY };
 /// How long a test waits for what it expects, in its own time.
@@ -100,22 +108,54 @@ pub struct World {
 impl World {
     /// A world of its own, with the owner and the members in its directory.
     pub async fn new(strangers: Strangers) -> Self {
+        Self::with(strangers, LetterRules::default()).await
+    }
+
+    /// The world as its directory holds it, from this time on.
+    pub fn open(dir: &Path, strangers: Arc<Strangers>, from: Millis, cut: Option<Cut>) -> Self {
+        Self::open_with(dir, strangers, from, cut, LetterRules::default())
+    }
+
+    /// A world of its own, with these rules for letters.
+    pub async fn with(strangers: Strangers, letters: LetterRules) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let mut world = Self::open(dir.path(), Arc::new(strangers), START, None);
+        let mut world = Self::open_with(dir.path(), Arc::new(strangers), START, None, letters);
         world._dir = Some(dir);
         world.people().await;
         world
     }
 
-    /// The world as its directory holds it, from this time on.
-    pub fn open(dir: &Path, strangers: Arc<Strangers>, from: Millis, cut: Option<Cut>) -> Self {
+    fn open_with(
+        dir: &Path,
+        strangers: Arc<Strangers>,
+        from: Millis,
+        cut: Option<Cut>,
+        letters: LetterRules,
+    ) -> Self {
         let luck = Arc::new(Dice(AtomicU64::new(from.unsigned_abs())));
         let clock = Hands::from(from);
         strangers.live_by(clock.clone());
         let catalogue = Arc::clone(&CATALOGUE);
-        let store = open_store(dir, luck.clone());
+        let store = open_store(dir, luck.clone(), letters);
         let between = Arc::new(Between::new(Arc::clone(&store), strangers.clone(), cut));
-        let house = House { name: "Sonnette".to_owned(), domain: "paas.example".to_owned() };
+        let house = House {
+            name: "Sonnette".to_owned(),
+            domain: "paas.example".to_owned(),
+            bounces: None,
+            lang: Lang::En,
+        };
+        let letterhead = Letterhead::new(&MailSettings {
+            reply_to: None,
+            bounces: None,
+            lang: Lang::En,
+            dkim: Vec::new(),
+            relay: None,
+            from_name: house.name.clone(),
+            from_address: format!("notifications@{}", house.domain),
+            domain: house.domain.clone(),
+            maildir: dir.join("mail"),
+        })
+        .unwrap();
         let parts = Parts {
             store: between.clone(),
             egress: between.clone(),
@@ -124,6 +164,9 @@ impl World {
             catalogue,
             links: Arc::new(LinkTemplates::default()),
             house: Arc::new(house),
+            letterhead: Arc::new(letterhead),
+            sealer: Sealer::new(&KEY),
+            public_url: Some(PUBLIC_URL.into()),
         };
         let stop = CancellationToken::new();
         Self { store, parts, between, strangers, clock, stop, flow: None, _dir: None }
@@ -237,7 +280,7 @@ impl World {
             state: HookState::Enabled,
             created_at: self.now(),
         };
-        assert_eq!(self.store.add_hook(hook, secret).await.unwrap(), Changed::Done);
+        assert_eq!(self.store.add_hook(hook, secret, self.now()).await.unwrap(), Changed::Done);
         id
     }
 
@@ -295,11 +338,12 @@ impl World {
 }
 
 /// Opens the store. What another test is about to run holds our lock, as every open file, from its fork to its exec.
-fn open_store(dir: &Path, luck: Arc<dyn Luck>) -> Arc<dyn Store> {
+fn open_store(dir: &Path, luck: Arc<dyn Luck>, letters: LetterRules) -> Arc<dyn Store> {
     let since = std::time::Instant::now();
     loop {
-        let (sealer, catalogue) = (Sealer::new(&[7; 32]), Arc::clone(&CATALOGUE));
-        match sqlite::open(dir, sqlite::Settings::default(), sealer, catalogue, Arc::clone(&luck)) {
+        let (sealer, catalogue) = (Sealer::new(&KEY), Arc::clone(&CATALOGUE));
+        let settings = sqlite::Settings { letters: letters.clone(), ..sqlite::Settings::default() };
+        match sqlite::open(dir, settings, sealer, catalogue, Arc::clone(&luck)) {
             Err(OpenError::InUse(_)) if since.elapsed() < Duration::from_secs(10) => std::thread::yield_now(),
             opened => return opened.unwrap(),
         }

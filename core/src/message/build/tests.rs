@@ -31,7 +31,7 @@ fn links() -> LinkTemplates {
 }
 
 fn said(event: &Event, names: &Names) -> Message {
-    of(&Catalogue::builtin().unwrap(), event, names, &links())
+    of(&Catalogue::builtin().unwrap(), event, names, &links(), Lang::En)
 }
 
 #[test]
@@ -133,7 +133,7 @@ proptest! {
         let kind = catalogue.kind_at(kind).unwrap();
         let event = event(&kind.name, Some(APP), Some(&data));
         let names = Names { owner: name.clone(), resource: name.clone(), author: name };
-        let message = of_kind(kind, &event, &names, &links());
+        let message = of_kind(kind, &event, &names, &links(), Lang::En);
         let texts = [&message.title, &message.summary].into_iter().chain(message.details.iter().map(|d| &d.value));
         for text in texts {
             prop_assert!(!text.to_string().chars().any(char::is_control));

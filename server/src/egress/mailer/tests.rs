@@ -69,6 +69,10 @@ async fn converse(
 
 fn settings(relay: Option<Relay>) -> MailSettings {
     MailSettings {
+        reply_to: None,
+        bounces: None,
+        lang: Lang::En,
+        dkim: Vec::new(),
         relay,
         from_name: "Sonnette\r\nBcc: all@example.org\0".to_owned(),
         from_address: "notify@example.org".to_owned(),
@@ -94,6 +98,7 @@ fn mailer(port: u16) -> Mailer {
 
 fn letter() -> Letter {
     Letter {
+        return_path: None,
         to: "ada@example.org".to_owned(),
         subject: "Déploiement réussi".to_owned(),
         text: "Bonjour\n.\nà bientôt".to_owned(),
@@ -152,7 +157,7 @@ async fn a_refusal_for_now_is_tried_again_and_one_for_good_is_not() {
     let (port, heard) = relay(&[("RCPT", Act::Say("550 5.1.1 no such user"))]).await;
     let strict = mailer(port);
     for _ in 0..2 {
-        let refused = Posted::Refused(Some(550), "550 5.1.1 no such user".to_owned());
+        let refused = Posted::NoSuchAddress(550, "550 5.1.1 no such user".to_owned());
         assert_eq!(strict.mail(&letter()).await, refused);
     }
     let connections = heard.lock().unwrap().iter().filter(|line| *line == "+").count();

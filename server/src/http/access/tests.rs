@@ -7,6 +7,7 @@ use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use sonnette_core::ids::{TokenId, UserId};
+use sonnette_core::lang::Lang;
 use sonnette_core::mail::House;
 use sonnette_core::model::Fact;
 use sonnette_core::ports::{Clock, NewToken};
@@ -17,7 +18,7 @@ use tower::ServiceExt;
 use super::*;
 use crate::config::{self, Sources};
 use crate::console::Console;
-use crate::egress::Outside;
+use crate::egress::{Letterhead, Outside};
 use crate::flow;
 use crate::http::Terms;
 use crate::stream::Hub;
@@ -54,7 +55,7 @@ async fn world() -> World {
     let config =
         config::read(&Sources { data: Some(dir.path().join("data")), ..Sources::default() }).unwrap();
     let clock = Arc::new(Hands(AtomicI64::new(THEN)));
-    let store = crate::app::open_store(&config, Arc::new(SystemLuck)).unwrap();
+    let (store, sealer) = crate::app::open_store(&config, Arc::new(SystemLuck)).unwrap();
     let user: UserId = USER.parse().unwrap();
     let fact = Fact::User {
         id: user,
@@ -70,6 +71,7 @@ async fn world() -> World {
     assert!(store.add_token(pair, "cli".to_owned(), new, THEN).await.unwrap());
     let digest = Sha256::digest("sop_operator").into();
     store.add_token(TokenId(2), "platform".to_owned(), NewToken::Operator(digest), THEN).await.unwrap();
+    let letterhead = Letterhead::new(&config.mail).unwrap();
     let parts = flow::Parts {
         store,
         egress: Arc::new(Outside::new(config.guard.clone(), config.mail).unwrap()),
@@ -77,7 +79,10 @@ async fn world() -> World {
         luck: Arc::new(SystemLuck),
         catalogue: Arc::new(config.catalogue),
         links: Arc::new(config.links),
-        house: Arc::new(House { name: String::new(), domain: String::new() }),
+        house: Arc::new(House { name: String::new(), domain: String::new(), bounces: None, lang: Lang::En }),
+        letterhead: Arc::new(letterhead),
+        sealer,
+        public_url: None,
     };
     let terms = Terms { consumers: config.consumers, ..Terms::default() };
     let (store, catalogue) = (Arc::clone(&parts.store), Arc::clone(&parts.catalogue));

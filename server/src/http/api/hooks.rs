@@ -56,8 +56,8 @@ pub(super) async fn add(
         }
         MeantWay::Email(_) => (site.hook(new, owner, meant, None).await?, None),
     };
-    done(site.parts.store.add_hook(hook.clone(), secret.clone()).await?)?;
-    let view = HookView { hook, held: 0, dead: 0, rotating_until: None };
+    done(site.parts.store.add_hook(hook, secret.clone(), site.parts.clock.now()).await?)?;
+    let view = site.parts.store.hook(new).await?.ok_or_else(|| Problem::not_found("hook"))?;
     Ok((StatusCode::CREATED, Json(shown(view, secret.as_ref()))).into_response())
 }
 
@@ -77,7 +77,7 @@ pub(super) async fn replace(
     let given: Given = site.bodies.shape(body).await?;
     let meant = given.meant(&site.parts.catalogue, &site.guard)?;
     let hook = site.hook(view.hook.id, view.hook.owner, meant, Some(&view.hook)).await?;
-    done(site.parts.store.replace_hook(hook).await?)?;
+    done(site.parts.store.replace_hook(hook, site.parts.clock.now()).await?)?;
     site.told(view.hook.id).await
 }
 

@@ -5,6 +5,7 @@ mod deliveries;
 mod directory;
 mod events;
 mod hooks;
+mod previews;
 mod streams;
 mod tokens;
 
@@ -26,10 +27,13 @@ pub(super) fn routes() -> Router<Arc<Site>> {
         .route("/owners/{owner}/stream", get(streams::events))
         .route("/owners/{owner}/socket", get(streams::socket))
         .route("/owners/{owner}/hooks", get(hooks::list).post(hooks::add))
+        .route("/hooks/test", post(previews::test_new))
         .route("/hooks/{hook}", get(hooks::one).put(hooks::replace).delete(hooks::remove))
         .route("/hooks/{hook}/pause", post(hooks::pause))
         .route("/hooks/{hook}/resume", post(hooks::resume))
         .route("/hooks/{hook}/rotate", post(hooks::rotate))
+        .route("/hooks/{hook}/test", post(previews::test))
+        .route("/preview", post(previews::preview))
         .route("/deliveries", get(deliveries::list))
         .route("/deliveries/{delivery}", get(deliveries::one))
         .route("/deliveries/{delivery}/resend", post(deliveries::resend))

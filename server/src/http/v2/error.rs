@@ -46,6 +46,7 @@ pub(super) fn number(id: Id) -> (StatusCode, u32) {
         Id::TooSlow => 20_017,
         Id::Unavailable => 20_018,
         Id::UpgradeRequired => 20_019,
+        Id::TooOften => 20_020,
     };
     (id.status(), ours)
 }

@@ -204,14 +204,14 @@ impl Site {
         let hook = self.hook(HookId(self.parts.luck.id()), owner, meant, None).await.map_err(in_its_words)?;
         // Nobody is shown it here; rotating gives one that is.
         let secret = is_webhook(&hook.way).then(|| signing::secret(&self.parts.luck.bytes32()));
-        done(self.parts.store.add_hook(hook.clone(), secret).await?)?;
+        done(self.parts.store.add_hook(hook.clone(), secret, self.parts.clock.now()).await?)?;
         Ok(hook)
     }
 
     async fn v2_replace(&self, before: &Hook, meant: Meant) -> V2Answer<Hook> {
         self.check_scope(before.owner, &meant, before.scope.as_deref()).await?;
         let hook = self.hook(before.id, before.owner, meant, Some(before)).await.map_err(in_its_words)?;
-        done(self.parts.store.replace_hook(hook).await?)?;
+        done(self.parts.store.replace_hook(hook, self.parts.clock.now()).await?)?;
         self.hooks_changed.notify_one();
         Ok(self.parts.store.hook(before.id).await?.ok_or_else(no_hook)?.hook)
     }
