@@ -6,7 +6,7 @@
 const BREAK: char = '\u{200B}';
 
 /// Breaks what programs would turn into a link by themselves: after `:` and `//` of a scheme, and after a dot that a
-/// letter follows. Version numbers stay as they are.
+/// letter follows; and between the brackets of a link in Markdown. Version numbers stay as they are.
 pub fn unlinked(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 12);
     let mut rest = text.chars().peekable();
@@ -15,6 +15,7 @@ pub fn unlinked(text: &str) -> String {
         match c {
             ':' if rest.peek() == Some(&'/') => out.push(BREAK),
             '/' if out.ends_with("//") => out.push(BREAK),
+            ']' if rest.peek() == Some(&'(') => out.push(BREAK),
             // The last three are dots too in the names of hosts (UTS #46, section 4).
             '.' | '。' | '．' | '｡' if rest.peek().is_some_and(|next| next.is_alphabetic()) => {
                 out.push(BREAK)
@@ -35,6 +36,24 @@ pub fn unmentioned(text: &str, signs: &[char]) -> String {
         }
     }
     out
+}
+
+/// Angle quotes for angle brackets, where a service has no escape for what it reads between them.
+pub fn tagless(text: &str) -> String {
+    text.replace('<', "‹").replace('>', "›")
+}
+
+/// Neither link nor call: what every chat needs.
+pub fn quiet(text: &str) -> String {
+    unmentioned(&unlinked(text), &['@'])
+}
+
+/// A code span: in there nothing is markup to any of the services that have no escape for it.
+pub fn code(text: &str) -> String {
+    if text.trim().is_empty() {
+        return text.to_owned();
+    }
+    format!("`{}`", quiet(text).replace('`', "'"))
 }
 
 /// HTML text or a quoted attribute.
@@ -95,6 +114,7 @@ mod tests {
             ("alice@example.com", "alice@example.|com"),
             ("v1.2.3 is out. Yes", "v1.2.3 is out. Yes"),
             ("//evil", "//|evil"),
+            ("[x](y)", "[x]|(y)"),
         ] {
             assert_eq!(unlinked(given), expected.replace('|', "\u{200B}"));
         }
@@ -113,6 +133,9 @@ mod tests {
     fn each_language_gets_its_own_escapes() {
         assert_eq!(mrkdwn("<!channel> & \"x\""), "&lt;!channel&gt; &amp; \"x\"");
         assert_eq!(html("<a href='x'>&\""), "&lt;a href=&#39;x&#39;&gt;&amp;&quot;");
+        assert_eq!(code("a `b` @all"), "`a 'b' @\u{200B}all`");
+        assert_eq!(code(" "), " ", "an empty span is none");
+        assert_eq!(tagless("<!channel> <b"), "‹!channel› ‹b");
         assert_eq!(markdown("[a](b) *c* <d>"), r"\[a\]\(b\) \*c\* \<d\>");
     }
 }

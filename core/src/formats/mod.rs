@@ -6,6 +6,8 @@ pub mod cut;
 pub(crate) mod escape;
 mod flowdock;
 mod gitter;
+#[cfg(test)]
+mod hostile;
 mod page;
 mod raw;
 mod reply;

@@ -15,7 +15,7 @@ use crate::secret::Secret;
 const OWNER: &str = "orga_22222222-2222-4222-8222-222222222222";
 const APP: &str = "app_33333333-3333-4333-8333-333333333333";
 
-fn sentence(before: &str, theirs: &str, after: &str) -> Text {
+pub(crate) fn sentence(before: &str, theirs: &str, after: &str) -> Text {
     let mut text = Text::ours(before);
     text.push(Text::theirs(theirs));
     text.push(Text::ours(after));
@@ -100,6 +100,44 @@ pub(crate) fn named() -> Vec<(&'static str, Message)> {
 
 pub(crate) fn messages() -> Vec<Message> {
     named().into_iter().map(|(_, message)| message).collect()
+}
+
+/// What somebody would put into a name or a commit message: `hostile.txt`, read.
+pub(crate) fn hostile() -> Vec<String> {
+    let line = |line: &str| {
+        let (text, times) = match line.rsplit_once("\" x ") {
+            Some((text, times)) => (format!("{text}\""), times.parse().unwrap()),
+            None => (line.to_owned(), 1),
+        };
+        serde_json::from_str::<String>(&text).unwrap().repeat(times)
+    };
+    let lines = include_str!("hostile.txt").lines();
+    lines.filter(|line| !line.is_empty() && !line.starts_with("//")).map(line).collect()
+}
+
+/// The sender Flowdock's inbox is shown.
+pub(crate) const FROM: &str = "notifications@sonnette.invalid";
+
+/// URLs of every shape a format posts to, at a host that is nobody's.
+pub(crate) fn urls(format: &Format) -> &'static [&'static str] {
+    match format.name {
+        "flowdock" => &[
+            "https://relay.example/v1/messages/team_inbox/0123456789abcdef",
+            "https://relay.example/v1/messages/chat/0123456789abcdef",
+            "https://relay.example/messages?flow_token=0123456789abcdef",
+        ],
+        "teams" => &[
+            "https://relay.example/workflows/0123456789abcdef/triggers/manual/paths/invoke?sig=a%2Fb",
+            "https://relay.example/webhookb2/0123456789abcdef",
+        ],
+        _ => &["https://relay.example/hooks/0123456789abcdef"],
+    }
+}
+
+/// Fields a format cannot do without.
+pub(crate) fn fields(format: &Format) -> Fields {
+    let needed = format.fields.iter().filter(|field| field.required);
+    needed.map(|field| (field.name.to_owned(), Secret::new("x"))).collect()
 }
 
 /// Whole messages are large: fewer of them are tried than of a text.
@@ -195,7 +233,7 @@ pub(crate) fn event(message: &Message) -> Event {
 /// The request a format makes of a message.
 pub(crate) fn request(format: &Format, url: &Secret, message: &Message) -> Outgoing {
     let event = event(message);
-    let fields = Fields::new();
+    let fields = fields(format);
     let rendering =
         Rendering { url, fields: &fields, event: &event, delivery: DeliveryId { event: event.id, n: 0 } };
     match format.render {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::cut::{Unit, cut, written};
-use super::escape::{mrkdwn, unlinked, unmentioned};
+use super::escape::{self, mrkdwn, quiet};
 use super::page::{Markup, page};
 use super::reply::{again, by_status};
 use super::{Format, Outcome, Render, Rendering, actor, anything, details, points_at, utc, web_link};
@@ -138,19 +138,15 @@ fn marked(text: String) -> Value {
     json!({ "type": "mrkdwn", "text": text, "verbatim": true })
 }
 
-/// A user's words as code: `*`, `_` and `~` have no escape in mrkdwn, and nothing is markup in there.
+/// A user's words as code: `*`, `_` and `~` have no escape in mrkdwn.
 fn code(text: &str) -> String {
-    if text.trim().is_empty() {
-        return text.to_owned();
-    }
-    format!("`{}`", mrkdwn(&text.replace('`', "'")))
+    mrkdwn(&escape::code(text))
 }
 
 /// A user's words where the lookalikes' Markdown counts too: no link made of brackets, no mention, no
 /// bare link, no code that swallows the lines after it.
 fn anywhere(text: &str) -> String {
-    let text = unmentioned(&unlinked(text), &['@']).replace("](", "]\u{200B}(");
-    mrkdwn(&text.replace('`', "'"))
+    mrkdwn(&quiet(text).replace('`', "'"))
 }
 
 /// Slack says what is wrong in one word of text, and says some of it with a 200 from behind a proxy.
