@@ -48,6 +48,11 @@ pub fn quiet(text: &str) -> String {
     unmentioned(&unlinked(text), &['@'])
 }
 
+/// For where nothing is markup, or so the service says.
+pub fn bare(text: &str) -> String {
+    tagless(&quiet(text))
+}
+
 /// A code span: in there nothing is markup to any of the services that have no escape for it.
 pub fn code(text: &str) -> String {
     if text.trim().is_empty() {
@@ -83,6 +88,26 @@ pub fn markdown(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 12);
     for c in text.chars() {
         if "\\`*_{}[]()#+-.!|~<>&".contains(c) {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// Markdown of a service that knows only some escapes: a backslash before each of `signs`, and before what would begin a
+/// list where the text begins.
+pub fn backslashed(text: &str, signs: &str) -> String {
+    let begin = text.trim_start();
+    let number = begin.trim_start_matches(|c: char| c.is_ascii_digit());
+    let bullet = match number.chars().next() {
+        Some('-' | '+') if number.len() == begin.len() => Some(text.len() - begin.len()),
+        Some('.' | ')') if number.len() < begin.len() => Some(text.len() - number.len()),
+        _ => None,
+    };
+    let mut out = String::with_capacity(text.len() + 12);
+    for (at, c) in text.char_indices() {
+        if signs.contains(c) || bullet == Some(at) {
             out.push('\\');
         }
         out.push(c);
@@ -135,6 +160,18 @@ mod tests {
         assert_eq!(html("<a href='x'>&\""), "&lt;a href=&#39;x&#39;&gt;&amp;&quot;");
         assert_eq!(code("a `b` @all"), "`a 'b' @\u{200B}all`");
         assert_eq!(code(" "), " ", "an empty span is none");
+        for (given, expected) in [
+            ("a*b", r"a\*b"),
+            ("- a", r"\- a"),
+            (" + a", r" \+ a"),
+            ("12. a", r"12\. a"),
+            ("1) a", r"1\) a"),
+            ("1.2", r"1\.2"),
+            ("a - 1.", "a - 1."),
+            ("12", "12"),
+        ] {
+            assert_eq!(backslashed(given, "*"), expected);
+        }
         assert_eq!(tagless("<!channel> <b"), "‹!channel› ‹b");
         assert_eq!(markdown("[a](b) *c* <d>"), r"\[a\]\(b\) \*c\* \<d\>");
     }

@@ -11,7 +11,7 @@ use super::cut::{Unit, cut, written};
 use super::escape::{html, tagless, unlinked, unmentioned};
 use super::page::{Markup, page};
 use super::reply::by_status;
-use super::{Format, Outcome, Render, Rendering, actor, anything, details, points_at, utc, web_link};
+use super::{Format, Outcome, Render, Rendering, actor, details, not_elsewhere, points_at, utc, web_link};
 use crate::message::{Message, Severity, Text};
 use crate::model::Millis;
 use crate::ports::{Outgoing, Reply};
@@ -23,7 +23,7 @@ pub(super) const FORMAT: Format = Format {
     render: Render::Message(render),
     classify,
     recognises,
-    check: anything,
+    check: |url| not_elsewhere(url, "flowdock"),
     fields: &[],
     secret_url: true,
     signed: false,

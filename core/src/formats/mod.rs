@@ -2,19 +2,25 @@
 //!
 //! A format is a pure function from an event to a request, with the receiver's vocabulary of failure beside it.
 
+mod attachment;
 pub mod cut;
+mod discord;
 pub(crate) mod escape;
 mod flowdock;
 mod gitter;
+mod google_chat;
 #[cfg(test)]
 mod hostile;
+mod mattermost;
 mod page;
 mod raw;
 mod reply;
+mod rocketchat;
 #[cfg(test)]
 pub(crate) mod samples;
 mod shown;
 mod slack;
+mod teams;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -26,13 +32,23 @@ use url::Url;
 pub use self::reply::retry_after;
 pub use self::shown::{HIDDEN, is_masked, mask, shown};
 use crate::ids::DeliveryId;
-use crate::message::{Detail, Message, Text};
+use crate::message::{Detail, Message, Severity, Text};
 use crate::model::{Event, Fields, Millis};
 use crate::ports::{Outgoing, Reply};
 use crate::secret::Secret;
 
 /// Every format, in the order they are listed. The first four are those the platform's clients know.
-pub const FORMATS: &[Format] = &[raw::FORMAT, slack::FORMAT, flowdock::FORMAT, gitter::FORMAT];
+pub const FORMATS: &[Format] = &[
+    raw::FORMAT,
+    slack::FORMAT,
+    flowdock::FORMAT,
+    gitter::FORMAT,
+    mattermost::FORMAT,
+    rocketchat::FORMAT,
+    discord::FORMAT,
+    teams::FORMAT,
+    google_chat::FORMAT,
+];
 
 /// What a format is.
 #[derive(Debug, Clone, Copy)]
@@ -192,6 +208,36 @@ fn points_at(url: &Url, hosts: &[&str], path: &str) -> bool {
     hosts.contains(&host) && url.path().starts_with(path)
 }
 
+/// For formats of services that live where their users want: any host, but no URL of a service with an address of its own.
+fn not_elsewhere(url: &Url, own: &str) -> Result<(), &'static str> {
+    match recognise(url) {
+        Some(service) if service.name != own => {
+            Err("this URL belongs to another service: choose that service's format")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The URL with `pairs` at the end of its query, where it does not have them by name. What is there stays byte for byte:
+/// some services sign it.
+fn with_query(url: &Secret, pairs: &[(&str, &str)]) -> Secret {
+    let mut out = url.expose().to_owned();
+    let query = out.find('?').map(|at| out[at + 1..].to_owned());
+    let there = |name: &str| {
+        let names = query.as_deref().unwrap_or_default().split('&');
+        names.into_iter().any(|pair| pair.split('=').next() == Some(name))
+    };
+    for (name, value) in pairs.iter().filter(|(name, _)| !there(name)) {
+        let sign = match (out.contains('?'), out.ends_with(['?', '&'])) {
+            (false, _) => "?",
+            (true, true) => "",
+            (true, false) => "&",
+        };
+        out.extend([sign, name, "=", value]);
+    }
+    Secret::new(out)
+}
+
 /// A request with a JSON body.
 fn json(url: &Secret, body: &Value) -> Outgoing {
     let headers = vec![(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"))];
@@ -230,6 +276,21 @@ pub(crate) fn actor(message: &Message) -> Option<&Text> {
     message.actor.as_ref().filter(|actor| !actor.is_empty())
 }
 
+/// A severity as red, green and blue, the same in every format that shows one.
+pub(crate) fn rgb(severity: Severity) -> u32 {
+    match severity {
+        Severity::Info => 0x3b_74c4,
+        Severity::Success => 0x2a_9d5c,
+        Severity::Warning => 0xd9_931e,
+        Severity::Error => 0xcc_3340,
+    }
+}
+
+/// The same as the web writes it, such as `#2a9d5c`.
+pub(crate) fn color(severity: Severity) -> String {
+    format!("#{:06x}", rgb(severity))
+}
+
 /// A time for people, such as `2026-01-02 10:00:00 UTC`.
 pub(crate) fn utc(at: Millis) -> String {
     Timestamp::from_millisecond(at)
@@ -262,6 +323,16 @@ mod tests {
             ("https://evil.example/hooks.slack.com/services/x", None),
             ("https://api.flowdock.com/v1/messages/chat/abc", Some("flowdock")),
             ("https://webhooks.gitter.im/e/abc", Some("gitter")),
+            ("https://chat.example/hooks/abcdefghijklmnopqrstuvwxyz", Some("mattermost")),
+            (
+                "https://chat.example/hooks/aaaaaaaaaaaaaaaaa/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
+                Some("rocketchat"),
+            ),
+            ("https://discord.com/api/webhooks/1/x", Some("discord")),
+            ("https://contoso.webhook.office.com/webhookb2/x", Some("teams")),
+            ("https://a.environment.api.powerplatform.com/x/workflows/y?sig=z", Some("teams")),
+            ("https://chat.googleapis.com/v1/spaces/A/messages?key=k&token=t", Some("google-chat")),
+            ("https://chat.example/hooks/mine", None),
             ("https://example.com/", None),
         ] {
             assert_eq!(recognise(&Url::parse(url).unwrap()).map(|format| format.name), name, "{url}");

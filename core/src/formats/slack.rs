@@ -2,7 +2,8 @@
 //!
 //! A title block, then a coloured attachment that holds the rest: the colour bar exists only there. `text` is what
 //! Slack shows in notifications because there are blocks, and all the lookalikes show, so it carries the whole message.
-//! Sources: docs.slack.dev, "Sending messages using incoming webhooks", "Blocks", "Formatting message text"; limits
+//! An incoming webhook is not told which message it made, so there are no threads and nothing is changed afterwards: the
+//! beginning and the end of a deployment are two messages of one wording. Sources: docs.slack.dev, "Sending messages using incoming webhooks", "Blocks", "Formatting message text"; limits
 //! as `slack_sdk` 3.47 has them.
 
 use serde_json::{Value, json};
@@ -11,9 +12,11 @@ use url::Url;
 use super::cut::{Unit, cut, written};
 use super::escape::{self, mrkdwn, quiet};
 use super::page::{Markup, page};
-use super::reply::{again, by_status};
-use super::{Format, Outcome, Render, Rendering, actor, anything, details, points_at, utc, web_link};
-use crate::message::{Detail, Message, Severity, Text};
+use super::reply::{again, by_status, says_yes};
+use super::{
+    Format, Outcome, Render, Rendering, actor, color, details, not_elsewhere, points_at, utc, web_link,
+};
+use crate::message::{Detail, Message, Text};
 use crate::model::Millis;
 use crate::ports::{Outgoing, Reply};
 
@@ -24,7 +27,7 @@ pub(super) const FORMAT: Format = Format {
     render: Render::Message(render),
     classify,
     recognises,
-    check: anything,
+    check,
     fields: &[],
     secret_url: true,
     signed: false,
@@ -57,6 +60,20 @@ fn recognises(url: &Url) -> bool {
     points_at(url, &["hooks.slack.com", "hooks.slack-gov.com"], "/services/")
 }
 
+/// Also the lookalikes' URLs, and those of relays.
+fn check(url: &Url) -> Result<(), &'static str> {
+    let own = url.host_str().is_some_and(|host| host == "hooks.slack.com" || host == "hooks.slack-gov.com");
+    match super::recognise(url) {
+        _ if own && !recognises(url) => Err(
+            "an incoming webhook of Slack is https://hooks.slack.com/services/…; triggers of workflows take other bodies",
+        ),
+        Some(service) if !["slack", "mattermost", "rocketchat"].contains(&service.name) => {
+            not_elsewhere(url, "slack")
+        }
+        _ => Ok(()),
+    }
+}
+
 fn render(it: &Rendering<'_>, message: &Message) -> Outgoing {
     let title = plain(&message.title, HEADER);
     let body = json!({
@@ -71,15 +88,6 @@ fn render(it: &Rendering<'_>, message: &Message) -> Outgoing {
         }],
     });
     super::json(it.url, &body)
-}
-
-fn color(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Info => "#3b74c4",
-        Severity::Success => "#2a9d5c",
-        Severity::Warning => "#d9931e",
-        Severity::Error => "#cc3340",
-    }
 }
 
 fn blocks(message: &Message) -> Vec<Value> {
@@ -153,7 +161,7 @@ fn anywhere(text: &str) -> String {
 fn classify(reply: &Reply, now: Millis) -> Outcome {
     let body = std::str::from_utf8(&reply.body).unwrap_or_default().trim();
     match by_status(reply, now) {
-        Outcome::Delivered if reply.status == 204 || is_yes(body) => Outcome::Delivered,
+        Outcome::Delivered if reply.status == 204 || says_yes(reply) => Outcome::Delivered,
         wait @ Outcome::Again { .. } => wait,
         Outcome::Gone => Outcome::Gone,
         // A 2xx that does not say `ok` was not posted as far as we know. To repeat what nobody understood could fill
@@ -172,15 +180,6 @@ fn classify(reply: &Reply, now: Millis) -> Outcome {
             _ => Outcome::Refused,
         },
     }
-}
-
-/// `ok`, as Slack, Mattermost and Discord say it, or the JSON of Rocket.Chat and Zulip.
-fn is_yes(body: &str) -> bool {
-    if body.eq_ignore_ascii_case("ok") {
-        return true;
-    }
-    let said: Value = serde_json::from_str(body).unwrap_or_default();
-    said["success"] == true || said["result"] == "success" || said["ok"] == true
 }
 
 #[cfg(test)]
@@ -239,6 +238,17 @@ mod tests {
         }
         let limited = Reply { retry_after: Some("30".into()), ..reply(429, "rate_limited") };
         assert_eq!(classify(&limited, 1_000), Outcome::Again { not_before: Some(31_000) });
+    }
+
+    #[test]
+    fn a_url_that_slack_does_not_take_is_refused() {
+        let taken = |url: &str| check(&Url::parse(url).unwrap()).is_ok();
+        assert!(taken(URL));
+        assert!(taken("https://chat.example/hooks/abcdefghijklmnopqrstuvwxyz"));
+        assert!(taken("https://discord.com/api/webhooks/1/x/slack"));
+        assert!(!taken("https://hooks.slack.com/triggers/T0/1/x"));
+        assert!(!taken("https://hooks.slack.com/"));
+        assert!(!taken("https://discord.com/api/webhooks/1/x"));
     }
 
     /// Every string of a body with the key it stands at.
