@@ -3,16 +3,12 @@
 //! A format is in the list, so it is tested here. What it adds of its own: a URL in [`samples::url`], fields in
 //! [`samples::fields`], the places where its service reads no markup in [`inert`], and its limit in [`most_bytes`].
 
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
 use serde_json::Value;
-use url::form_urlencoded;
 
-use super::samples::{self, hostile, urls};
+use super::samples::{self, hostile, read, urls};
 use super::{FORMATS, Format, Render};
 use crate::message::{Message, Text};
-use crate::ports::Outgoing;
 use crate::secret::Secret;
 
 /// The largest body a service takes, in bytes, where it says so.
@@ -35,20 +31,6 @@ fn inert(format: &Format, path: &str, holder: &Value) -> bool {
         "gotify" => path != "/message",
         _ => false,
     }
-}
-
-/// The body as JSON; a form becomes an object.
-fn read(request: &Outgoing) -> Value {
-    let form = request.headers.iter().any(|(name, value)| {
-        name == "content-type" && value.as_bytes().starts_with(b"application/x-www-form-urlencoded")
-    });
-    if !form {
-        return serde_json::from_slice(&request.body).unwrap();
-    }
-    let pairs: BTreeMap<String, Value> = form_urlencoded::parse(&request.body)
-        .map(|(name, value)| (name.into_owned(), Value::String(value.into_owned())))
-        .collect();
-    serde_json::to_value(pairs).unwrap()
 }
 
 /// Every string with the keys that lead to it, places of arrays left out, and the object that holds it.

@@ -3,11 +3,14 @@
 //! A format is a pure function from an event to a request, with the receiver's vocabulary of failure beside it.
 
 mod attachment;
+mod closed;
 pub mod cut;
 mod discord;
 pub(crate) mod escape;
 mod flowdock;
 mod gitter;
+#[cfg(test)]
+mod golden;
 mod google_chat;
 #[cfg(test)]
 mod hostile;
@@ -22,6 +25,8 @@ mod shown;
 mod slack;
 mod teams;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method};
@@ -29,6 +34,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use url::Url;
 
+pub use self::closed::{closed, closed_services, warning};
 pub use self::reply::retry_after;
 pub use self::shown::{HIDDEN, is_masked, mask, shown};
 use crate::ids::DeliveryId;
@@ -145,6 +151,43 @@ impl Format {
             }
         }
         Ok(())
+    }
+}
+
+/// What came of rendering.
+#[derive(Debug)]
+pub enum Rendered {
+    /// The request.
+    Whole(Outgoing),
+    /// The message could not be rendered: a request with no more than what happened, and to what.
+    Plain(Outgoing),
+    /// Not even that. Another version of this program may know how.
+    Failed,
+}
+
+impl Format {
+    /// Makes the request. `message` says what the event says to people, where the format asks for it.
+    ///
+    /// A fault in a template, in a message or in a format costs the words it is about, never the delivery: this is where
+    /// a panic in any of them ends.
+    pub fn request(&self, it: &Rendering<'_>, message: impl FnOnce() -> Message) -> Rendered {
+        // Nothing outlives a panic in here but the inputs, which nobody changes.
+        let guarded = |make: &mut dyn FnMut() -> Outgoing| catch_unwind(AssertUnwindSafe(make)).ok();
+        let mut message = Some(message);
+        let whole = guarded(&mut || match self.render {
+            Render::Frame(render) => render(it),
+            Render::Message(render) => {
+                render(it, &message.take().map_or_else(|| Message::plain(it.event), |message| message()))
+            }
+        });
+        if let Some(request) = whole {
+            return Rendered::Whole(request);
+        }
+        let plain = match self.render {
+            Render::Frame(_) => None,
+            Render::Message(render) => guarded(&mut || render(it, &Message::plain(it.event))),
+        };
+        plain.map_or(Rendered::Failed, Rendered::Plain)
     }
 }
 
@@ -358,6 +401,40 @@ mod tests {
     fn a_time_is_written_in_utc_whatever_it_is() {
         assert_eq!(utc(1_767_348_000_000), "2026-01-02 10:00:00 UTC");
         assert_eq!(utc(i64::MAX), i64::MAX.to_string());
+    }
+
+    #[test]
+    fn what_cannot_be_rendered_is_said_plainly() {
+        const FRAGILE: Format = Format {
+            render: Render::Message(|it, message| {
+                assert!(message.summary.is_empty(), "fails by design");
+                json(it.url, &Value::String(message.title.to_string()))
+            }),
+            ..slack::FORMAT
+        };
+        const BROKEN: Format =
+            Format { render: Render::Message(|_, _| panic!("by design")), ..slack::FORMAT };
+        const BROKEN_FRAME: Format = Format { render: Render::Frame(|_| panic!("by design")), ..raw::FORMAT };
+        let message = samples::messages().remove(0);
+        let (event, url, fields) =
+            (samples::event(&message), Secret::new("https://x.example/"), Fields::new());
+        let delivery = DeliveryId { event: event.id, n: 0 };
+        let it = Rendering { url: &url, fields: &fields, event: &event, delivery };
+        let whole = |rendered| matches!(rendered, Rendered::Whole(_));
+        let said = format!("\"DEPLOYMENT_SUCCESS: {}\"", event.resource.as_ref().unwrap());
+        let plain =
+            |rendered| matches!(rendered, Rendered::Plain(request) if request.body == said.as_bytes());
+        assert!(whole(slack::FORMAT.request(&it, || message.clone())));
+        assert!(plain(FRAGILE.request(&it, || message.clone())));
+        assert!(plain(FRAGILE.request(&it, || panic!("a template, by design"))));
+        assert!(matches!(BROKEN.request(&it, || message.clone()), Rendered::Failed));
+        assert!(matches!(BROKEN_FRAME.request(&it, || message.clone()), Rendered::Failed));
+        assert!(whole(raw::FORMAT.request(&it, || panic!("never asked"))));
+        for format in FORMATS {
+            let fields = samples::fields(format);
+            let it = Rendering { fields: &fields, ..it };
+            assert!(whole(format.request(&it, || Message::plain(&event))), "{}", format.name);
+        }
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! Messages, replies and events for the tests of every format and letter.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::Value;
+use url::form_urlencoded;
 
 use super::{Format, Render, Rendering};
 use crate::frame;
@@ -240,6 +243,20 @@ pub(crate) fn request(format: &Format, url: &Secret, message: &Message) -> Outgo
         Render::Frame(render) => render(&rendering),
         Render::Message(render) => render(&rendering, message),
     }
+}
+
+/// The body as JSON; a form becomes an object.
+pub(crate) fn read(request: &Outgoing) -> Value {
+    let form = request.headers.iter().any(|(name, value)| {
+        name == "content-type" && value.as_bytes().starts_with(b"application/x-www-form-urlencoded")
+    });
+    if !form {
+        return serde_json::from_slice(&request.body).unwrap();
+    }
+    let pairs: BTreeMap<String, Value> = form_urlencoded::parse(&request.body)
+        .map(|(name, value)| (name.into_owned(), Value::String(value.into_owned())))
+        .collect();
+    serde_json::to_value(pairs).unwrap()
 }
 
 /// Its body.
