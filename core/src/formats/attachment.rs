@@ -1,10 +1,10 @@
 //! The attachment Slack once had, which Mattermost and Rocket.Chat still read: a coloured bar beside text and facts.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::cut::{cut, written};
 use super::page::Markup;
-use super::{actor, color, details, utc, web_link};
+use super::{actor, color, details, object, utc, web_link};
 use crate::message::Message;
 
 const SUMMARY: usize = 1500;
@@ -25,7 +25,7 @@ pub(super) fn attachment(message: &Message, markup: &Markup) -> Value {
         .map(|detail| {
             let value = write(&detail.value, VALUE);
             let short = markup.unit.size(&value) <= SHORT;
-            json!({ "title": label(&detail.label), "value": value, "short": short })
+            object([("title", label(&detail.label).into()), ("value", value.into()), ("short", short.into())])
         })
         .collect();
     let mut lines = Vec::new();
@@ -46,5 +46,9 @@ pub(super) fn attachment(message: &Message, markup: &Markup) -> Value {
     if !links.is_empty() {
         lines.push(links.join(" · "));
     }
-    json!({ "color": color(message.severity), "text": lines.join("\n"), "fields": fields })
+    object([
+        ("color", color(message.severity).into()),
+        ("text", lines.join("\n").into()),
+        ("fields", fields.into()),
+    ])
 }

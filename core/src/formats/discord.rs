@@ -12,7 +12,9 @@ use url::Url;
 use super::cut::{Unit, cut, written};
 use super::escape::{backslashed, bare, quiet};
 use super::reply::{again, by_status, said};
-use super::{Format, Outcome, Render, Rendering, actor, details, not_elsewhere, rgb, web_link, with_query};
+use super::{
+    Format, Outcome, Render, Rendering, actor, details, not_elsewhere, object, rgb, web_link, with_query,
+};
 use crate::message::{Message, Text};
 use crate::model::Millis;
 use crate::ports::{Outgoing, Reply};
@@ -82,11 +84,11 @@ fn theirs(text: &str) -> String {
 
 fn render(it: &Rendering<'_>, message: &Message) -> Outgoing {
     let url = with_query(it.url, &[("wait", "true")]);
-    let body = json!({
+    let body = object([
         // Without this even a user's words would be looked through for people to call.
-        "allowed_mentions": { "parse": [] },
-        "embeds": [embed(message)],
-    });
+        ("allowed_mentions", json!({ "parse": [] })),
+        ("embeds", vec![embed(message)].into()),
+    ]);
     super::json(&url, &body)
 }
 
@@ -123,12 +125,12 @@ fn embed(message: &Message) -> Value {
         // Nothing is markup in a name.
         let name = written(actor, AUTHOR, UNIT, |text| text.write(str::to_owned, bare));
         left -= UNIT.size(&name).min(left);
-        embed["author"] = json!({ "name": name });
+        embed["author"] = object([("name", name.into())]);
     }
     if let Ok(at) = Timestamp::from_millisecond(message.at) {
         embed["timestamp"] = at.to_string().into();
     }
-    let mut fields = Vec::new();
+    let mut fields: Vec<Value> = Vec::new();
     for detail in details(message).take(FIELDS) {
         let name = ours(&cut(&detail.label, NAME, UNIT));
         let value = written(&detail.value, VALUE, UNIT, |text| text.write(ours, theirs));
@@ -139,7 +141,8 @@ fn embed(message: &Message) -> Value {
         }
         // Discord refuses a value of nothing but space.
         if !value.trim().is_empty() {
-            fields.push(json!({ "name": name, "value": value, "inline": size <= SHORT }));
+            let inline = size <= SHORT;
+            fields.push(object([("name", name.into()), ("value", value.into()), ("inline", inline.into())]));
         }
     }
     embed["fields"] = fields.into();

@@ -8,6 +8,9 @@ const BREAK: char = '\u{200B}';
 /// Breaks what programs would turn into a link by themselves: after `:` and `//` of a scheme, and after a dot that a
 /// letter follows; and between the brackets of a link in Markdown. Version numbers stay as they are.
 pub fn unlinked(text: &str) -> String {
+    if text.is_ascii() && !text.bytes().any(|byte| matches!(byte, b':' | b'/' | b']' | b'.')) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len() + 12);
     let mut rest = text.chars().peekable();
     while let Some(c) = rest.next() {
@@ -28,6 +31,9 @@ pub fn unlinked(text: &str) -> String {
 
 /// Breaks what would call people together (`@channel`, `@all`): nothing follows a sign at once, not even in an address.
 pub fn unmentioned(text: &str, signs: &[char]) -> String {
+    if !text.contains(signs) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len() + 6);
     for c in text.chars() {
         out.push(c);
@@ -105,6 +111,9 @@ pub fn backslashed(text: &str, signs: &str) -> String {
         Some('.' | ')') if number.len() < begin.len() => Some(text.len() - number.len()),
         _ => None,
     };
+    if bullet.is_none() && !text.contains(|c| signs.contains(c)) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len() + 12);
     for (at, c) in text.char_indices() {
         if signs.contains(c) || bullet == Some(at) {
@@ -116,6 +125,9 @@ pub fn backslashed(text: &str, signs: &str) -> String {
 }
 
 fn replaced(text: &str, by: impl Fn(char) -> Option<&'static str>) -> String {
+    if !text.contains(|c| by(c).is_some()) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len() + 12);
     for c in text.chars() {
         match by(c) {

@@ -4,14 +4,15 @@
 //! answered makes no second message. Sources: developers.google.com, "Build a Google Chat app as a webhook",
 //! "spaces.messages.create", "Cards", "Format messages", "Usage limits".
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use url::Url;
 
 use super::cut::{Unit, cut, written};
 use super::escape::{code, html, quiet, tagless};
 use super::reply::{again, by_status, said};
 use super::{
-    Format, Outcome, Render, Rendering, actor, color, details, not_elsewhere, utc, web_link, with_query,
+    Format, Outcome, Render, Rendering, actor, color, details, not_elsewhere, object, utc, web_link,
+    with_query,
 };
 use crate::message::{Message, Severity, Text};
 use crate::model::Millis;
@@ -75,11 +76,13 @@ fn render(it: &Rendering<'_>, message: &Message) -> Outgoing {
     let text = written(&message.title, TITLE, UNIT, |text| {
         text.write(str::to_owned, |theirs| code(&tagless(theirs)))
     });
-    let body = json!({
-        "text": if text.trim().is_empty() { "…" } else { text.as_str() },
-        "cardsV2": [{ "cardId": "message", "card": { "sections": [{ "widgets": widgets(message) }] } }],
-        "thread": { "threadKey": cut(&message.thread, KEY, UNIT) },
-    });
+    let section = object([("widgets", widgets(message).into())]);
+    let card = object([("sections", vec![section].into())]);
+    let body = object([
+        ("text", if text.trim().is_empty() { "…".into() } else { text.into() }),
+        ("cardsV2", vec![object([("cardId", "message".into()), ("card", card)])].into()),
+        ("thread", object([("threadKey", cut(&message.thread, KEY, UNIT).into())])),
+    ]);
     super::json(&url, &body)
 }
 
@@ -95,30 +98,37 @@ fn widgets(message: &Message) -> Vec<Value> {
         head += "<br>";
         head += &in_html(&message.summary, SUMMARY);
     }
-    let mut widgets = vec![json!({ "textParagraph": { "text": head } })];
+    let mut widgets = vec![paragraph(head)];
     widgets.extend(details(message).take(DETAILS).map(|detail| {
         let label = tagless(&cut(&detail.label, LABEL, UNIT));
-        json!({ "decoratedText": { "topLabel": label, "text": in_html(&detail.value, VALUE), "wrapText": true } })
+        let text = in_html(&detail.value, VALUE);
+        let text = [("topLabel", label.into()), ("text", text.into()), ("wrapText", true.into())];
+        object([("decoratedText", object(text))])
     }));
     let at = utc(message.at);
     let by = match actor(message) {
         Some(actor) => format!("By {}, {at}", in_html(actor, VALUE)),
         None => at,
     };
-    widgets.push(json!({ "textParagraph": { "text": by } }));
+    widgets.push(paragraph(by));
     let buttons: Vec<Value> = message
         .links
         .iter()
         .filter_map(|link| {
             let label = tagless(&cut(&link.label, LABEL, UNIT));
-            Some(json!({ "text": label, "onClick": { "openLink": { "url": web_link(&link.url, URL)? } } }))
+            let url = object([("url", web_link(&link.url, URL)?.into())]);
+            Some(object([("text", label.into()), ("onClick", object([("openLink", url)]))]))
         })
         .take(LINKS)
         .collect();
     if !buttons.is_empty() {
-        widgets.push(json!({ "buttonList": { "buttons": buttons } }));
+        widgets.push(object([("buttonList", object([("buttons", buttons.into())]))]));
     }
     widgets
+}
+
+fn paragraph(text: String) -> Value {
+    object([("textParagraph", object([("text", text.into())]))])
 }
 
 fn in_html(text: &Text, max: usize) -> String {
@@ -148,6 +158,7 @@ mod tests {
     use crate::formats::samples::{any_message, body, cases, named, reply, request};
     use crate::secret::Secret;
     use proptest::prelude::*;
+    use serde_json::json;
 
     const URL: &str = "https://chat.googleapis.com/v1/spaces/AAAA/messages?key=abc&token=d%3De";
 

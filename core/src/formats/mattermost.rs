@@ -4,7 +4,6 @@
 //! developers.mattermost.com, "Incoming webhooks", "Message attachments"; errors and the length of a post as
 //! the server's source has them.
 
-use serde_json::json;
 use url::Url;
 
 use super::attachment::attachment;
@@ -12,7 +11,7 @@ use super::cut::{Unit, cut, written};
 use super::escape::{backslashed, bare};
 use super::page::Markup;
 use super::reply::{by_status, said, says_yes};
-use super::{Format, Outcome, Render, Rendering, not_elsewhere};
+use super::{Format, Outcome, Render, Rendering, not_elsewhere, object};
 use crate::message::Message;
 use crate::model::Millis;
 use crate::ports::{Outgoing, Reply};
@@ -58,7 +57,8 @@ fn render(it: &Rendering<'_>, message: &Message) -> Outgoing {
     // Where attachments are not shown; nothing is markup in there.
     let fallback = message.title.write(str::to_owned, bare);
     attachment["fallback"] = cut(&fallback, TITLE, MARKUP.unit).into();
-    super::json(it.url, &json!({ "text": (MARKUP.strong)(&title), "attachments": [attachment] }))
+    let text = (MARKUP.strong)(&title);
+    super::json(it.url, &object([("text", text.into()), ("attachments", vec![attachment].into())]))
 }
 
 /// It answers `ok`, or JSON with an `id` that says why; without one the answer is somebody else's on the way. An unknown
@@ -80,6 +80,7 @@ mod tests {
     use super::*;
     use crate::formats::samples::{any_message, body, cases, reply};
     use proptest::prelude::*;
+    use serde_json::json;
 
     const URL: &str = "https://chat.example/hooks/abcdefghijklmnopqrstuvwxyz";
 

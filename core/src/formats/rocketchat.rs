@@ -4,7 +4,6 @@
 //! no threads: `tmid` wants the id of a message, which is never told. Sources: docs.rocket.chat, "Incoming webhook
 //! script", and the server's source.
 
-use serde_json::json;
 use url::Url;
 
 use super::attachment::attachment;
@@ -12,7 +11,7 @@ use super::cut::{Unit, written};
 use super::escape::{code, tagless};
 use super::page::Markup;
 use super::reply::{by_status, said, says_yes};
-use super::{Format, Outcome, Render, Rendering, not_elsewhere};
+use super::{Format, Outcome, Render, Rendering, not_elsewhere, object};
 use crate::message::Message;
 use crate::model::Millis;
 use crate::ports::{Outgoing, Reply};
@@ -54,7 +53,12 @@ fn render(it: &Rendering<'_>, message: &Message) -> Outgoing {
     let text = written(&message.title, TITLE, MARKUP.unit, |text| text.write(MARKUP.ours, MARKUP.theirs));
     let attachment = attachment(message, &MARKUP);
     // An attachment that is not in an array is dropped without a word.
-    super::json(it.url, &json!({ "text": text, "attachments": [attachment], "parseUrls": false }))
+    let body = object([
+        ("text", text.into()),
+        ("attachments", vec![attachment].into()),
+        ("parseUrls", false.into()),
+    ]);
+    super::json(it.url, &body)
 }
 
 /// It answers `{"success": …}`. A 401 in its own words is an integration or a token it does not know, a 503 one that is

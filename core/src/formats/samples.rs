@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 use url::form_urlencoded;
 
-use super::{Format, Render, Rendering};
+use super::{Field, Format, Render, Rendering};
 use crate::frame;
 use crate::ids::{DeliveryId, EventId};
 use crate::message::{Detail, Link, Message, Severity, Text};
@@ -137,10 +137,15 @@ pub(crate) fn urls(format: &Format) -> &'static [&'static str] {
     }
 }
 
+/// Values one of which every field takes that a format cannot do without.
+const VALUES: &[&str] =
+    &["x", "123456789", "!room:example.org", "bot@example.org", "0123456789abcdef0123456789abcdef"];
+
 /// Fields a format cannot do without.
 pub(crate) fn fields(format: &Format) -> Fields {
+    let taken = |field: &Field| VALUES.iter().find(|value| (field.check)(value).is_ok()).unwrap();
     let needed = format.fields.iter().filter(|field| field.required);
-    needed.map(|field| (field.name.to_owned(), Secret::new("x"))).collect()
+    needed.map(|field| (field.name.to_owned(), Secret::new(*taken(field)))).collect()
 }
 
 /// Whole messages are large: fewer of them are tried than of a text.

@@ -6,7 +6,7 @@
 //! beginning and the end of a deployment are two messages of one wording. Sources: docs.slack.dev, "Sending messages using incoming webhooks", "Blocks", "Formatting message text"; limits
 //! as `slack_sdk` 3.47 has them.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use url::Url;
 
 use super::cut::{Unit, cut, written};
@@ -14,7 +14,8 @@ use super::escape::{self, mrkdwn, quiet};
 use super::page::{Markup, page};
 use super::reply::{again, by_status, says_yes};
 use super::{
-    Format, Outcome, Render, Rendering, actor, color, details, not_elsewhere, points_at, utc, web_link,
+    Format, Outcome, Render, Rendering, actor, color, details, not_elsewhere, object, points_at, utc,
+    web_link,
 };
 use crate::message::{Detail, Message, Text};
 use crate::model::Millis;
@@ -76,24 +77,26 @@ fn check(url: &Url) -> Result<(), &'static str> {
 
 fn render(it: &Rendering<'_>, message: &Message) -> Outgoing {
     let title = plain(&message.title, HEADER);
-    let body = json!({
-        "text": page(message, &PAGE),
-        "unfurl_links": false,
-        "unfurl_media": false,
-        "blocks": [{ "type": "header", "text": title }],
-        "attachments": [{
-            "color": color(message.severity),
-            "fallback": written(&message.title, HEADER, UNIT, |text| text.write(mrkdwn, anywhere)),
-            "blocks": blocks(message),
-        }],
-    });
+    let fallback = written(&message.title, HEADER, UNIT, |text| text.write(mrkdwn, anywhere));
+    let attachment = object([
+        ("color", color(message.severity).into()),
+        ("fallback", fallback.into()),
+        ("blocks", blocks(message).into()),
+    ]);
+    let body = object([
+        ("text", page(message, &PAGE).into()),
+        ("unfurl_links", false.into()),
+        ("unfurl_media", false.into()),
+        ("blocks", vec![object([("type", "header".into()), ("text", title)])].into()),
+        ("attachments", vec![attachment].into()),
+    ]);
     super::json(it.url, &body)
 }
 
 fn blocks(message: &Message) -> Vec<Value> {
     let mut blocks = Vec::new();
     if !message.summary.is_empty() {
-        blocks.push(json!({ "type": "section", "text": plain(&message.summary, SECTION) }));
+        blocks.push(object([("type", "section".into()), ("text", plain(&message.summary, SECTION))]));
     }
     let facts: Vec<&Detail> = details(message).take(FIELDS * SECTIONS).collect();
     for facts in facts.chunks(FIELDS) {
@@ -106,7 +109,7 @@ fn blocks(message: &Message) -> Vec<Value> {
                 marked(label + &value)
             })
             .collect();
-        blocks.push(json!({ "type": "section", "fields": fields }));
+        blocks.push(object([("type", "section".into()), ("fields", fields.into())]));
     }
     let buttons: Vec<Value> = message
         .links
@@ -114,12 +117,13 @@ fn blocks(message: &Message) -> Vec<Value> {
         .filter(|link| !link.label.is_empty())
         .filter_map(|link| {
             let label = plain(&Text::ours(link.label.as_str()), BUTTON);
-            Some(json!({ "type": "button", "text": label, "url": web_link(&link.url, URL)? }))
+            let url = web_link(&link.url, URL)?;
+            Some(object([("type", "button".into()), ("text", label), ("url", url.into())]))
         })
         .take(BUTTONS)
         .collect();
     if !buttons.is_empty() {
-        blocks.push(json!({ "type": "actions", "elements": buttons }));
+        blocks.push(object([("type", "actions".into()), ("elements", buttons.into())]));
     }
     let mut context = Vec::new();
     if let Some(actor) = actor(message) {
@@ -130,7 +134,7 @@ fn blocks(message: &Message) -> Vec<Value> {
     // Slack shows it in the reader's own time zone; the words after the bar are for those who cannot.
     let seconds = message.at.div_euclid(1000);
     context.push(marked(format!("<!date^{seconds}^{{date_short_pretty}} {{time}}|{}>", utc(message.at))));
-    blocks.push(json!({ "type": "context", "elements": context }));
+    blocks.push(object([("type", "context".into()), ("elements", context.into())]));
     blocks
 }
 
@@ -138,12 +142,12 @@ fn blocks(message: &Message) -> Vec<Value> {
 fn plain(text: &Text, max: usize) -> Value {
     let text = text.to_string();
     let text = if text.trim().is_empty() { "…" } else { text.as_str() };
-    json!({ "type": "plain_text", "text": cut(text, max, UNIT), "emoji": false })
+    object([("type", "plain_text".into()), ("text", cut(text, max, UNIT).into()), ("emoji", false.into())])
 }
 
 /// Text with markup. `verbatim` keeps Slack from making links and mentions out of bare words.
 fn marked(text: String) -> Value {
-    json!({ "type": "mrkdwn", "text": text, "verbatim": true })
+    object([("type", "mrkdwn".into()), ("text", text.into()), ("verbatim", true.into())])
 }
 
 /// A user's words as code: `*`, `_` and `~` have no escape in mrkdwn.

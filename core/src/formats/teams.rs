@@ -11,7 +11,9 @@ use url::Url;
 use super::cut::{Unit, cut, written};
 use super::escape::{backslashed, bare};
 use super::reply::{again, by_status, said};
-use super::{Format, Outcome, Render, Rendering, actor, color, details, not_elsewhere, utc, web_link};
+use super::{
+    Format, Outcome, Render, Rendering, actor, color, details, not_elsewhere, object, utc, web_link,
+};
 use crate::message::{Message, Severity, Text};
 use crate::model::Millis;
 use crate::ports::{Outgoing, Reply};
@@ -95,15 +97,15 @@ fn theirs(text: &str) -> String {
 fn render(it: &Rendering<'_>, message: &Message) -> Outgoing {
     let body = match Url::parse(it.url.expose()) {
         Ok(url) if is_connector(&url) => message_card(message),
-        _ => json!({
-            "type": "message",
+        _ => {
+            let attachment = object([
+                ("contentType", "application/vnd.microsoft.card.adaptive".into()),
+                ("contentUrl", Value::Null),
+                ("content", adaptive_card(message)),
+            ]);
             // Without this array the workflow breaks after it has answered 202.
-            "attachments": [{
-                "contentType": "application/vnd.microsoft.card.adaptive",
-                "contentUrl": null,
-                "content": adaptive_card(message),
-            }],
-        }),
+            object([("type", "message".into()), ("attachments", vec![attachment].into())])
+        }
     };
     super::json(it.url, &body)
 }
@@ -131,22 +133,29 @@ fn adaptive_card(message: &Message) -> Value {
         Severity::Warning => "warning",
         Severity::Error => "attention",
     };
-    let block = |text: String| json!({ "type": "TextBlock", "text": text, "wrap": true });
+    let block =
+        |text: String| object([("type", "TextBlock".into()), ("text", text.into()), ("wrap", true.into())]);
     let mut title = block(marked(&message.title, TITLE));
     title["weight"] = "Bolder".into();
     title["size"] = "Medium".into();
-    let mut body = vec![json!({ "type": "Container", "style": style, "bleed": true, "items": [title] })];
+    let mut body = vec![object([
+        ("type", "Container".into()),
+        ("style", style.into()),
+        ("bleed", true.into()),
+        ("items", vec![title].into()),
+    ])];
     if !message.summary.is_empty() {
         body.push(block(marked(&message.summary, SUMMARY)));
     }
     let facts: Vec<Value> = details(message)
         .take(DETAILS)
         .map(|detail| {
-            json!({ "title": ours(&cut(&detail.label, LABEL, UNIT)), "value": marked(&detail.value, VALUE) })
+            let label = ours(&cut(&detail.label, LABEL, UNIT));
+            object([("title", label.into()), ("value", marked(&detail.value, VALUE).into())])
         })
         .collect();
     if !facts.is_empty() {
-        body.push(json!({ "type": "FactSet", "facts": facts }));
+        body.push(object([("type", "FactSet".into()), ("facts", facts.into())]));
     }
     let at = utc(message.at);
     let mut by = block(match actor(message) {
@@ -157,17 +166,19 @@ fn adaptive_card(message: &Message) -> Value {
     by["size"] = "Small".into();
     body.push(by);
     let actions: Vec<Value> = links(message)
-        .map(|(label, url)| json!({ "type": "Action.OpenUrl", "title": label, "url": url }))
+        .map(|(label, url)| {
+            object([("type", "Action.OpenUrl".into()), ("title", label.into()), ("url", url.into())])
+        })
         .collect();
-    json!({
-        "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
-        "type": "AdaptiveCard",
-        "version": "1.4",
-        "msteams": { "width": "Full" },
-        "fallbackText": plain(&message.title, TITLE),
-        "body": body,
-        "actions": actions,
-    })
+    object([
+        ("$schema", "http://adaptivecards.io/schemas/adaptive-card.json".into()),
+        ("type", "AdaptiveCard".into()),
+        ("version", "1.4".into()),
+        ("msteams", json!({ "width": "Full" })),
+        ("fallbackText", plain(&message.title, TITLE).into()),
+        ("body", body.into()),
+        ("actions", actions.into()),
+    ])
 }
 
 fn message_card(message: &Message) -> Value {
