@@ -416,6 +416,21 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_lists_every_format_in_order() {
+        let page = include_str!("../../../docs/formats.md");
+        let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
+        assert_eq!(rows.len(), FORMATS.len());
+        for (row, format) in rows.iter().zip(FORMATS) {
+            assert!(row.starts_with(&format!("| `{}` | {} |", format.name, format.title)), "{row}");
+            for field in format.fields {
+                assert!(row.contains(&format!("`{}`", field.name)), "{} lacks `{}`", format.name, field.name);
+            }
+            let readme = include_str!("../../../README.md");
+            assert!(readme.contains(&format!("`{}`", format.name)), "README.md lacks {}", format.name);
+        }
+    }
+
+    #[test]
     fn what_cannot_be_rendered_is_said_plainly() {
         const FRAGILE: Format = Format {
             render: Render::Message(|it, message| {
