@@ -566,6 +566,11 @@ pub enum SendError {
     /// The address may not be dialled; the text names the rule and the setting.
     #[error("{0}")]
     Forbidden(String),
+    /// The address belonged to a service that has closed.
+    #[error(
+        "not sent: {0} has closed, and only the setting delivery.allow_closed lets its address be called"
+    )]
+    Closed(&'static str),
     /// DNS, connection, TLS, or a broken reply.
     #[error("{0}")]
     Network(String),

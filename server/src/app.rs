@@ -142,6 +142,7 @@ pub async fn start(config: Config) -> Result<Running> {
         clock,
         luck,
         catalogue: Arc::new(config.catalogue),
+        formats: sonnette_core::formats::find,
         links: Arc::new(config.links),
         house: Arc::new(house),
         letterhead: Arc::new(letterhead),

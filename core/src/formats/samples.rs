@@ -1,10 +1,13 @@
 //! Messages, replies and events for the tests of every format and letter.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::Value;
+use url::form_urlencoded;
 
-use super::{Format, Render, Rendering};
+use super::{Field, Format, Render, Rendering};
 use crate::frame;
 use crate::ids::{DeliveryId, EventId};
 use crate::message::{Detail, Link, Message, Severity, Text};
@@ -15,7 +18,7 @@ use crate::secret::Secret;
 const OWNER: &str = "orga_22222222-2222-4222-8222-222222222222";
 const APP: &str = "app_33333333-3333-4333-8333-333333333333";
 
-fn sentence(before: &str, theirs: &str, after: &str) -> Text {
+pub(crate) fn sentence(before: &str, theirs: &str, after: &str) -> Text {
     let mut text = Text::ours(before);
     text.push(Text::theirs(theirs));
     text.push(Text::ours(after));
@@ -100,6 +103,49 @@ pub(crate) fn named() -> Vec<(&'static str, Message)> {
 
 pub(crate) fn messages() -> Vec<Message> {
     named().into_iter().map(|(_, message)| message).collect()
+}
+
+/// What somebody would put into a name or a commit message: `hostile.txt`, read.
+pub(crate) fn hostile() -> Vec<String> {
+    let line = |line: &str| {
+        let (text, times) = match line.rsplit_once("\" x ") {
+            Some((text, times)) => (format!("{text}\""), times.parse().unwrap()),
+            None => (line.to_owned(), 1),
+        };
+        serde_json::from_str::<String>(&text).unwrap().repeat(times)
+    };
+    let lines = include_str!("hostile.txt").lines();
+    lines.filter(|line| !line.is_empty() && !line.starts_with("//")).map(line).collect()
+}
+
+/// The sender Flowdock's inbox is shown.
+pub(crate) const FROM: &str = "notifications@sonnette.invalid";
+
+/// URLs of every shape a format posts to, at a host that is nobody's.
+pub(crate) fn urls(format: &Format) -> &'static [&'static str] {
+    match format.name {
+        "flowdock" => &[
+            "https://relay.example/v1/messages/team_inbox/0123456789abcdef",
+            "https://relay.example/v1/messages/chat/0123456789abcdef",
+            "https://relay.example/messages?flow_token=0123456789abcdef",
+        ],
+        "teams" => &[
+            "https://relay.example/workflows/0123456789abcdef/triggers/manual/paths/invoke?sig=a%2Fb",
+            "https://relay.example/webhookb2/0123456789abcdef",
+        ],
+        _ => &["https://relay.example/hooks/0123456789abcdef"],
+    }
+}
+
+/// Values one of which every field takes that a format cannot do without.
+const VALUES: &[&str] =
+    &["x", "123456789", "!room:example.org", "bot@example.org", "0123456789abcdef0123456789abcdef"];
+
+/// Fields a format cannot do without.
+pub(crate) fn fields(format: &Format) -> Fields {
+    let taken = |field: &Field| VALUES.iter().find(|value| (field.check)(value).is_ok()).unwrap();
+    let needed = format.fields.iter().filter(|field| field.required);
+    needed.map(|field| (field.name.to_owned(), Secret::new(*taken(field)))).collect()
 }
 
 /// Whole messages are large: fewer of them are tried than of a text.
@@ -195,13 +241,27 @@ pub(crate) fn event(message: &Message) -> Event {
 /// The request a format makes of a message.
 pub(crate) fn request(format: &Format, url: &Secret, message: &Message) -> Outgoing {
     let event = event(message);
-    let fields = Fields::new();
+    let fields = fields(format);
     let rendering =
         Rendering { url, fields: &fields, event: &event, delivery: DeliveryId { event: event.id, n: 0 } };
     match format.render {
         Render::Frame(render) => render(&rendering),
         Render::Message(render) => render(&rendering, message),
     }
+}
+
+/// The body as JSON; a form becomes an object.
+pub(crate) fn read(request: &Outgoing) -> Value {
+    let form = request.headers.iter().any(|(name, value)| {
+        name == "content-type" && value.as_bytes().starts_with(b"application/x-www-form-urlencoded")
+    });
+    if !form {
+        return serde_json::from_slice(&request.body).unwrap();
+    }
+    let pairs: BTreeMap<String, Value> = form_urlencoded::parse(&request.body)
+        .map(|(name, value)| (name.into_owned(), Value::String(value.into_owned())))
+        .collect();
+    serde_json::to_value(pairs).unwrap()
 }
 
 /// Its body.

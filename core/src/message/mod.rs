@@ -10,7 +10,7 @@ use std::fmt;
 pub use build::{author, of, of_kind};
 pub use links::{LinkError, LinkTemplate, LinkTemplates};
 
-use crate::model::Millis;
+use crate::model::{Event, Millis};
 use crate::words::words;
 
 /// How much it matters, which formats show as a colour.
@@ -160,6 +160,29 @@ pub struct Message {
     pub story: String,
     /// Whether it begins trouble that lasts, or ends what began before in the same thread.
     pub incident: Option<Incident>,
+}
+
+impl Message {
+    /// The least that can be said: what happened, and to what. For when nothing more can.
+    pub fn plain(event: &Event) -> Self {
+        let about = event.resource.as_ref().map_or_else(|| event.owner.to_string(), ToString::to_string);
+        let mut title = Text::ours(event.kind.as_str());
+        title.push(Text::ours(": "));
+        title.push(Text::theirs(&about));
+        Self {
+            kind: event.kind.clone(),
+            severity: Severity::Info,
+            title,
+            summary: Text::default(),
+            details: Vec::new(),
+            links: Vec::new(),
+            actor: None,
+            at: event.id.at(),
+            thread: about,
+            story: event.id.to_string(),
+            incident: None,
+        }
+    }
 }
 
 words! {

@@ -218,6 +218,8 @@ struct Hook {
     #[serde(default)]
     dead: u64,
     rotating_until: Option<i64>,
+    #[serde(default)]
+    warnings: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -370,7 +372,13 @@ pub(super) async fn run(
 
 fn shown(value: &Value, terminal: &mut Terminal) -> Result<(), Failure> {
     let hook: Hook = list::read(value)?;
-    terminal.result(value, || hook.card())
+    terminal.result(value, || hook.card())?;
+    warn(&hook, terminal)
+}
+
+/// What the maker of a hook should know, beside the hook.
+fn warn(hook: &Hook, terminal: &mut Terminal) -> Result<(), Failure> {
+    hook.warnings.iter().try_for_each(|warning| terminal.note(&clean(&format!("Warning: {warning}."))))
 }
 
 async fn add(args: &AddArgs, client: &mut Client, terminal: &mut Terminal) -> Result<(), Failure> {
@@ -393,6 +401,7 @@ async fn add(args: &AddArgs, client: &mut Client, terminal: &mut Terminal) -> Re
         let secret = secret.map(|secret| facts(&[("secret", secret.to_owned())]));
         secret.map_or_else(|| hook.card(), |secret| format!("{}\n{secret}", hook.card()))
     })?;
+    warn(&hook, terminal)?;
     match secret {
         Some(_) => {
             terminal.note("The secret is shown this once. Give it to whoever verifies our signatures.")
@@ -565,6 +574,19 @@ mod tests {
         );
         assert!(out.ends_with("secret  whsec_abc\n"), "{out}");
         assert_eq!(err, "The secret is shown this once. Give it to whoever verifies our signatures.\n");
+    }
+
+    #[tokio::test]
+    async fn a_warning_of_the_server_is_shown_beside_the_hook() {
+        let mut reply = webhook();
+        reply["warnings"] = json!(["urls[0]: it closed\u{1b}[2J"]);
+        let server = Server::answering([(201, reply)]).await;
+        let words = format!("add --owner {OWNER} --name Chat --url https://api.flowdock.com/messages");
+        let (result, out, err) = run_on(&server, &words, None).await;
+        result.unwrap();
+        assert_eq!(server.asked()[0].1["urls"][0]["format"], "flowdock");
+        assert!(!out.contains("it closed"), "{out}");
+        assert_eq!(err, "Warning: urls[0]: it closed\u{FFFD}[2J.\n");
     }
 
     #[tokio::test]

@@ -253,6 +253,7 @@ impl Poster {
             .guard
             .check_url(url)
             .map_err(|refused| SendError::Forbidden(format!("the URL may not be called: {refused}")))?;
+        self.guard.check_closed(&parsed).map_err(SendError::Closed)?;
         let target = Arc::new(Target::new(&parsed).ok_or_else(|| {
             SendError::Forbidden("the URL may not be called: its path is not one HTTP allows".to_owned())
         })?);

@@ -153,13 +153,13 @@ pub fn letter_hook(catalogue: &Catalogue, event: &Event) -> Option<Hook> {
 
 /// What a destination would be sent now. Its signature is hidden: whoever may read a hook may not sign for it.
 ///
-/// `None` if its format is not known to this version.
+/// `None` if this version cannot: it does not know the format.
 pub fn request(words: Words<'_>, told: &Told, destination: &Destination, now: Millis) -> Option<Preview> {
     let format = formats::find(&destination.format)?;
     let secrets = SigningSecrets { current: signing::secret(&[0; 32]), previous: None };
     let telling = told.telling(0);
     let seal = Seal { secrets: &secrets, id: &telling.delivery.to_string(), now };
-    let request = render::request(words, telling, format, destination, seal);
+    let request = render::request(words, telling, format, destination, seal).request()?;
     let mut seen = seen(&request, format, destination);
     for (_, value) in seen.headers.iter_mut().filter(|(name, _)| name == "webhook-signature") {
         *value = format!("v1,{HIDDEN}");

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sonnette_core::formats::{self, Outcome};
+use sonnette_core::formats::Outcome;
 use sonnette_core::model::{Destination, Hook, Recipient, SigningSecrets};
 use sonnette_core::ports::{Posted, Times};
 use tokio::time::{Instant, timeout};
@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout};
 use super::Parts;
 use super::preview::{self, Conceal, Preview, Told};
 use super::render::{self, Seal};
+use super::work::outcome;
 
 /// What begins the `webhook-id` of a test, and its Message-ID.
 pub const MARK: &str = "test_";
@@ -78,11 +79,11 @@ pub async fn post(
     destination: &Destination,
     secrets: &SigningSecrets,
 ) -> Option<Tested> {
-    let format = formats::find(&destination.format)?;
+    let format = (parts.formats)(&destination.format)?;
     let telling = told.telling(number(parts));
     let id = format!("{MARK}{}", telling.delivery);
     let seal = Seal { secrets, id: &id, now: parts.clock.now() };
-    let request = render::request(parts.words(), telling, format, destination, seal);
+    let request = render::request(parts.words(), telling, format, destination, seal).request()?;
     let sent = Preview::Request(preview::seen(&request, format, destination));
     let traced = parts.egress.trace(request).await;
     let conceal = Conceal::of(format, destination);
@@ -105,7 +106,7 @@ pub async fn post(
         }
         Err(error) => Tested {
             sent,
-            outcome: Outcome::Again { not_before: None },
+            outcome: outcome(&error),
             status: None,
             reply: None,
             says: Some(error.to_string()),

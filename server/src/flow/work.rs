@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sonnette_core::backoff::{self, Failure};
-use sonnette_core::formats::{self, Outcome};
+use sonnette_core::formats::{Outcome, Rendered};
 use sonnette_core::lang::Lang;
 use sonnette_core::model::{
     Attempt, Cancelled, Dead, Event, Hook, MINUTE, Millis, Recipient, SECOND, State, Way,
@@ -20,6 +20,8 @@ use super::{Parts, stop};
 const NEEDED: Millis = 2 * MINUTE;
 /// The beginning of a failed reply that is kept.
 const EXCERPT: usize = 1024;
+/// On an attempt that said less than it should have.
+const PLAIN: &str = "the message could not be rendered: a plain one was sent";
 /// Waits between tries to write down what is done already.
 const RECORD_AGAIN: [Duration; 4] =
     [Duration::from_millis(100), Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(15)];
@@ -163,18 +165,30 @@ async fn post(parts: &Parts, work: &Work) -> Result<Said, StoreError> {
     let Some((destination, secrets)) = found else {
         return Ok(never("its destination is not on the hook"));
     };
-    let Some(format) = formats::find(&destination.format) else {
+    let Some(format) = (parts.formats)(&destination.format) else {
         return Ok(never("its format is not known to this version"));
     };
     let names = if render::wants_names(format) { names(parts, &work.event).await? } else { Names::default() };
     let delivery = work.ticket.delivery;
     let seal = Seal { secrets, id: &delivery.to_string(), now: parts.clock.now() };
     let telling = Telling { event: &work.event, delivery, names: &names };
-    let request = render::request(parts.words(), telling, format, destination, seal);
-    Ok(match parts.egress.post(request).await {
+    let rendered = render::request(parts.words(), telling, format, destination, seal);
+    if !matches!(rendered, Rendered::Whole(_)) {
+        tracing::error!(%delivery, kind = work.event.kind, format = format.name, "a message could not be rendered");
+    }
+    let (request, note) = match rendered {
+        Rendered::Whole(request) => (request, None),
+        Rendered::Plain(request) => (request, Some(PLAIN)),
+        // Not final: the next version may know how, and it is the message that is at fault, not the receiver.
+        Rendered::Failed => return Ok(unsaid()),
+    };
+    let said = match parts.egress.post(request).await {
         Ok(reply) => judged(&reply, (format.classify)(&reply, parts.clock.now())),
         Err(error) => lost(&error),
-    })
+    };
+    let note =
+        [note.map(str::to_owned), said.note].into_iter().flatten().reduce(|one, two| format!("{one}; {two}"));
+    Ok(Said { note, ..said })
 }
 
 async fn names(parts: &Parts, event: &Event) -> Result<Names, StoreError> {
@@ -187,10 +201,24 @@ fn judged(reply: &Reply, outcome: Outcome) -> Said {
     Said { status: Some(reply.status), note: None, excerpt, outcome }
 }
 
+/// What it means that nobody answered.
+pub(super) fn outcome(error: &SendError) -> Outcome {
+    match error {
+        SendError::Closed(_) => Outcome::Refused,
+        SendError::Forbidden(_) | SendError::Network(_) | SendError::Timeout(_) => {
+            Outcome::Again { not_before: None }
+        }
+    }
+}
+
 fn lost(error: &SendError) -> Said {
+    Said { status: None, note: Some(error.to_string()), excerpt: None, outcome: outcome(error) }
+}
+
+fn unsaid() -> Said {
     Said {
         status: None,
-        note: Some(error.to_string()),
+        note: Some("not sent: the message could not be rendered, not even plainly".to_owned()),
         excerpt: None,
         outcome: Outcome::Again { not_before: None },
     }

@@ -21,6 +21,8 @@ pub enum Say {
     Later(u16, &'static str),
     /// The connection breaks.
     Break,
+    /// The service has closed, so nobody is dialled.
+    Closed,
     /// No answer until [`Strangers::release`], then as if it were the status.
     Hang(u16),
 }
@@ -178,6 +180,7 @@ impl Egress for Strangers {
             Say::Status(status) | Say::Hang(status) => (status, None),
             Say::Later(status, when) => (status, Some(when.to_owned())),
             Say::Break => return Err(SendError::Network("the connection broke".to_owned())),
+            Say::Closed => return Err(SendError::Closed("flowdock")),
         };
         Ok(Reply { status, retry_after, body: Bytes::from_static(b"ok") })
     }
@@ -196,7 +199,9 @@ impl Egress for Strangers {
                 Posted::Again(Some(code), "not now".to_owned())
             }
             Say::Status(_) | Say::Hang(_) => Posted::Accepted("2.0.0 ok".to_owned()),
-            Say::Later(..) | Say::Break => Posted::Again(None, "the connection broke".to_owned()),
+            Say::Later(..) | Say::Break | Say::Closed => {
+                Posted::Again(None, "the connection broke".to_owned())
+            }
         }
     }
 }

@@ -162,6 +162,7 @@ impl World {
             clock: Arc::new(clock.clone()),
             luck,
             catalogue,
+            formats: sonnette_core::formats::find,
             links: Arc::new(LinkTemplates::default()),
             house: Arc::new(house),
             letterhead: Arc::new(letterhead),
