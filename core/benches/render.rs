@@ -38,6 +38,7 @@ fn render(criterion: &mut Criterion) {
         application: template("{owner}/{resource}"),
         deployment: template("{owner}/{resource}/{deployment}"),
         owner: template("{owner}"),
+        event: None,
     };
     let message = message::of(&catalogue, &event, &names, &links, Lang::En);
     let url = Secret::new("https://relay.example/hooks/0123456789abcdef");

@@ -350,7 +350,7 @@ pub(super) async fn run(
         Verb::Remove { id, yes } => {
             let (_, hook) = fetch(client, *id).await?;
             terminal.confirm(*yes, &hook.what_stops())?;
-            client.delete(&format!("/hooks/{id}")).await?;
+            client.delete(&format!("/hooks/{id}"), &[]).await?;
             terminal.note("Removed.")
         }
         Verb::Pause { id } => {

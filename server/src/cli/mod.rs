@@ -3,6 +3,7 @@
 //! Commands that ask a running server speak its HTTP API, as anybody could, and live here, one file a noun. Those that are
 //! the server (`serve`, `demo`, …) are only read here: [`run`] hands them to whoever can build one.
 
+mod bounce;
 pub(crate) mod client;
 mod deliveries;
 mod directory;
@@ -12,6 +13,7 @@ mod hooks;
 mod import;
 mod link;
 mod list;
+mod suppressions;
 mod table;
 mod terminal;
 mod token;
@@ -24,6 +26,7 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
+pub use bounce::BounceArgs;
 pub use deliveries::DeliveriesArgs;
 pub use directory::{AddonArgs, AppArgs, OrgArgs, UserArgs};
 pub use emit::EmitArgs;
@@ -31,6 +34,7 @@ pub use failure::{EXIT_CODES, Failure, Problem};
 pub use hooks::HooksArgs;
 pub use import::ImportArgs;
 pub use link::LinkArgs;
+pub use suppressions::SuppressionsArgs;
 pub use token::TokenArgs;
 
 use client::Access;
@@ -75,6 +79,10 @@ pub enum Command {
     Addon(AddonArgs),
     /// Tokens: operator tokens for the platform, pairs for people
     Token(TokenArgs),
+    /// Addresses that are not written to any more, and why (needs an operator token)
+    Suppressions(SuppressionsArgs),
+    /// Take what came back by mail from standard input: a mail server pipes bounces and complaints into it
+    Bounce(BounceArgs),
     /// Print a link that signs somebody in to the console (needs an operator token)
     Link(LinkArgs),
     /// Import users, organisations, members, applications and add-ons from a file of JSON lines
@@ -241,6 +249,8 @@ enum Asking {
     App(AppArgs),
     Addon(AddonArgs),
     Token(TokenArgs),
+    Suppressions(SuppressionsArgs),
+    Bounce(BounceArgs),
     Link(LinkArgs),
     Import(ImportArgs),
 }
@@ -263,6 +273,8 @@ fn split(command: Command) -> Side {
         Command::App(args) => Asking::App(args),
         Command::Addon(args) => Asking::Addon(args),
         Command::Token(args) => Asking::Token(args),
+        Command::Suppressions(args) => Asking::Suppressions(args),
+        Command::Bounce(args) => Asking::Bounce(args),
         Command::Link(args) => Asking::Link(args),
         Command::Import(args) => Asking::Import(args),
     };
@@ -280,6 +292,8 @@ impl Asking {
             Self::App(args) => &args.access,
             Self::Addon(args) => &args.access,
             Self::Token(args) => &args.access,
+            Self::Suppressions(args) => &args.access,
+            Self::Bounce(args) => &args.access,
             Self::Link(args) => &args.access,
             Self::Import(args) => &args.access,
         }
@@ -301,6 +315,8 @@ fn ask(command: &Asking, terminal: &mut Terminal) -> Result<(), Failure> {
             Asking::App(args) => directory::app(args, client, terminal).await,
             Asking::Addon(args) => directory::addon(args, client, terminal).await,
             Asking::Token(args) => token::run(args, client, terminal).await,
+            Asking::Suppressions(args) => suppressions::run(args, client, terminal).await,
+            Asking::Bounce(args) => bounce::run(args, client, terminal).await,
             Asking::Link(args) => link::run(args, client, terminal).await,
             Asking::Import(args) => import::run(args, client, terminal).await,
         }
@@ -371,6 +387,7 @@ mod tests {
     commands! {
         Serve => ServeArgs, Emit => EmitArgs, Hooks => HooksArgs, Deliveries => DeliveriesArgs, User => UserArgs,
         Org => OrgArgs, App => AppArgs, Addon => AddonArgs, Token => TokenArgs, Link => LinkArgs,
+        Suppressions => SuppressionsArgs, Bounce => BounceArgs,
         Import => ImportArgs,
     }
 

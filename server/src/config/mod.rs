@@ -154,6 +154,7 @@ fn meant(sheet: &mut Sheet<'_>, sources: &Sources) -> Option<Config> {
         application: link(sheet, "links.application"),
         deployment: link(sheet, "links.deployment"),
         owner: link(sheet, "links.owner"),
+        event: None,
     };
     let roles = sheet.list("access.change_hooks");
     let change_hooks = roles

@@ -111,6 +111,9 @@ struct Row {
     paused: bool,
     holds: bool,
     secret: bool,
+    /// Addresses that have not said whether they want it, and such whose readers want no more of it.
+    unconfirmed: Option<String>,
+    stopped: Option<String>,
 }
 
 #[derive(askama::Template)]
@@ -191,6 +194,9 @@ pub(super) async fn list(
                 (HookState::Disabled, _) => ("bad", lang.disabled()),
             },
             failing_since: failing.map(|at| visitor.reader.moment(at)),
+            unconfirmed: describe::addresses(lang, view.unconfirmed.iter()).map(|all| lang.unconfirmed(all)),
+            stopped: describe::addresses(lang, view.stopped.iter().map(|(address, _)| address))
+                .map(|all| lang.stopped_by(all)),
             held: (view.held > 0).then(|| lang.held(lang.count(view.held))),
             dead: (view.dead > 0).then(|| lang.dead(lang.count(view.dead))),
             dots: Dots::of(lang, &lately),
