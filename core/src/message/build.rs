@@ -125,6 +125,11 @@ impl Said {
             kind: event.kind.clone(),
             severity,
             title,
+            about: Text::theirs(&cut(
+                self.resource.as_deref().unwrap_or(&self.owner),
+                LONGEST_FIELD,
+                Unit::Chars,
+            )),
             summary,
             details,
             links: links(event, &self.data, templates, lang),

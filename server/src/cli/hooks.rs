@@ -124,6 +124,10 @@ struct Places {
     /// The format of the URLs: one for all, or one each in the same order; recognised by the URL if left out
     #[arg(long = "format", value_name = "FORMAT", requires = "urls", value_parser = format_names())]
     formats: Vec<String>,
+    /// What a format needs besides the URL, such as `chat=-1001234567890`; `NAME=@FILE` reads a credential from a file. Of the
+    /// second URL `2.NAME=VALUE`, and so on
+    #[arg(long = "field", value_name = "NAME=VALUE", requires = "urls", value_parser = parse_field)]
+    fields: Vec<(usize, String, String)>,
     /// Whom to write to: `organisation`, `organisation:ADMIN,MANAGER`, `user_…` or an address; can be repeated
     #[arg(long = "email", value_name = "TARGET", conflicts_with = "urls", value_parser = parse_target)]
     targets: Vec<Value>,
@@ -145,6 +149,26 @@ struct Choice {
 
 fn format_names() -> clap::builder::PossibleValuesParser {
     formats::FORMATS.iter().map(|format| format.name).collect::<Vec<_>>().into()
+}
+
+/// Errors never repeat the value: it may be a credential.
+fn parse_field(text: &str) -> Result<(usize, String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("it must be NAME=VALUE or NAME=@FILE")?;
+    let (place, name) = match name.split_once('.') {
+        Some((place, name)) => {
+            (place.parse().ok().filter(|place| *place > 0).ok_or("URLs are counted from 1")?, name)
+        }
+        None => (1, name),
+    };
+    let value = match value.strip_prefix('@') {
+        // A name of a channel begins with the sign too; no file is called so by accident.
+        Some(path) if std::path::Path::new(path).is_file() => {
+            let read = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
+            read.trim_end_matches(['\r', '\n']).to_owned()
+        }
+        _ => value.to_owned(),
+    };
+    Ok((place - 1, name.to_owned(), value))
 }
 
 fn parse_target(text: &str) -> Result<Value, String> {
@@ -182,12 +206,20 @@ impl Places {
                 self.urls.len()
             ))),
         };
-        let entries = self
-            .urls
-            .iter()
-            .enumerate()
-            .map(|(place, url)| Ok::<_, Failure>(json!({"format": format(place, url)?, "url": url})));
-        entries.collect::<Result<_, _>>().map(Value::Array)
+        if let Some((place, ..)) = self.fields.iter().find(|(place, ..)| *place >= self.urls.len()) {
+            return Err(Failure::Usage(format!("--field: there is no URL number {}", place + 1)));
+        }
+        let entry = |(place, url): (usize, &String)| {
+            let mut entry = json!({"format": format(place, url)?, "url": url});
+            let own = self.fields.iter().filter(|(of, ..)| *of == place);
+            let fields: Map<String, Value> =
+                own.map(|(_, name, value)| (name.clone(), value.as_str().into())).collect();
+            if !fields.is_empty() {
+                entry["fields"] = fields.into();
+            }
+            Ok::<_, Failure>(entry)
+        };
+        self.urls.iter().enumerate().map(entry).collect::<Result<_, _>>().map(Value::Array)
     }
 }
 
@@ -499,7 +531,7 @@ async fn resume(
 #[cfg(test)]
 mod tests {
     use super::super::terminal::tests::terminal;
-    use super::super::tests::{Server, parse_as};
+    use super::super::tests::{Server, parse_as, refuses};
     use super::*;
 
     const OWNER: &str = "orga_11111111-1111-4111-8111-111111111111";
@@ -574,6 +606,33 @@ mod tests {
         );
         assert!(out.ends_with("secret  whsec_abc\n"), "{out}");
         assert_eq!(err, "The secret is shown this once. Give it to whoever verifies our signatures.\n");
+    }
+
+    #[test]
+    fn fields_belong_to_their_url_and_credentials_come_from_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("token");
+        std::fs::write(&file, "123:abc\n").unwrap();
+        let file = file.display();
+        let HooksArgs { verb: Verb::Add(args), .. } = parse_as(&format!(
+            "hooks add --owner {OWNER} --name Chat --url https://api.telegram.org --field token=@{file} \
+             --field chat=@acme_ops --url https://x.example/ --format telegram --format raw"
+        )) else {
+            panic!("another command")
+        };
+        assert_eq!(
+            args.places.urls().unwrap(),
+            json!([
+                {"format": "telegram", "url": "https://api.telegram.org",
+                 "fields": {"token": "123:abc", "chat": "@acme_ops"}},
+                {"format": "raw", "url": "https://x.example/"}
+            ])
+        );
+        for wrong in ["token", "0.token=x", "x.token=y"] {
+            let words =
+                format!("hooks add --owner {OWNER} --name Chat --url https://x.example/ --field {wrong}");
+            assert!(refuses(&words), "{wrong}");
+        }
     }
 
     #[tokio::test]

@@ -134,10 +134,10 @@ impl Preview {
                         .filter(|url| Url::parse(url.expose()).is_ok_and(|url| url.has_host()))
                         .unwrap_or_else(|| Secret::new("https://example.com/"));
                     let fields = one.whole_fields(format, old);
-                    let missing = Url::parse(url.expose())
-                        .ok()
-                        .and_then(|url| (format.check)(&url).err().map(str::to_owned))
-                        .or_else(|| format.check_fields(&fields).err().map(|error| error.to_string()));
+                    let missing = Url::parse(url.expose()).ok().and_then(|url| {
+                        let wrong = (format.check)(&url).err().map(str::to_owned);
+                        wrong.or_else(|| Some(format.check_fields(&url, &fields).err()?.to_string()))
+                    });
                     if let Some(missing) = missing {
                         preview.requests.push(ShownRequest {
                             format: format.title.to_owned(),
