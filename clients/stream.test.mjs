@@ -16,7 +16,8 @@ async function listen(t, version, world, person, appId) {
   stream.on('close', (reason) => told.closed.push(reason));
   stream.on('error', (error) => told.errors.push(error));
   // The newer library cannot close what does not retry.
-  stream.open({ autoRetry: true, initRetryTimeout: 50 });
+  // Nor does it ever stop trying, where the server is gone when it is closed.
+  stream.open({ autoRetry: true, initRetryTimeout: 50, maxRetryCount: 25 });
   t.after(() => stream.close());
   await until('it listens, or fails', () => told.pings.length > 0 || told.errors.length > 0);
   return told;
