@@ -241,6 +241,22 @@ async fn what_comes_back_is_believed_about_our_letters_alone_and_can_be_explaine
     assert_eq!(api.op("POST", "/suppressions", by_hand.clone()).await.status, 201);
     assert_eq!(api.op("POST", "/suppressions", by_hand).await.status, 200);
     assert_eq!(api.op("POST", "/suppressions", json!({"address": "no address"})).await.status, 400);
+    // The parts alone, with the type that names their boundary beside them; and an operator who is a person is no mail server.
+    assert_eq!(api.op("DELETE", "/suppressions?address=pager@example.net", Value::Null).await.status, 204);
+    let parts = report(&to, "5.1.1", "550 5.1.1 no such user");
+    let parts = parts.split_once("\r\n\r\n").unwrap().1.to_owned();
+    let kind = [("content-type", "multipart/report; report-type=delivery-status; boundary=\"b\"")];
+    let query = url::form_urlencoded::byte_serialize(to.as_bytes()).collect::<String>();
+    let at = format!("/api/v1/bounces?recipient={query}");
+    let taken = api.send(&api.operator, "POST", &at, &kind, parts).await;
+    assert_eq!(taken.body, json!({"took": "suppressed", "delivery": delivery}));
+    let large = api.send(&api.operator, "POST", &at, &kind, vec![b'x'; (1 << 20) + 1]).await;
+    assert_eq!(large.status, 413, "{large:?}");
+    let (boss, pair) = api.user("boss@example.com").await;
+    api.op("PUT", &format!("/users/{boss}"), json!({"operator": true})).await;
+    assert_eq!(api.call(&pair, "GET", "/suppressions", Value::Null).await.status, 200);
+    assert_eq!(api.call(&pair, "POST", "/bounces", Value::Null).await.status, 403);
+
     let (_, person) = api.user("eve@example.com").await;
     for (method, path) in [("GET", "/suppressions"), ("POST", "/suppressions"), ("POST", "/bounces")] {
         let refused = api.call(&person, method, path, json!({"address": "a@example.com"})).await;
