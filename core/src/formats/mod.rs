@@ -418,7 +418,7 @@ pub(crate) fn color(severity: Severity) -> String {
 }
 
 /// A time for people, such as `2026-01-02 10:00:00 UTC`.
-pub(crate) fn utc(at: Millis) -> String {
+pub fn utc(at: Millis) -> String {
     Timestamp::from_millisecond(at)
         .map_or_else(|_| at.to_string(), |time| time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
 }

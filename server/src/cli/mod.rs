@@ -223,6 +223,7 @@ pub fn run(cli: Cli, server_side: impl FnOnce(ServerCommand) -> anyhow::Result<E
     match ask(&command, &mut terminal) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
+            let failure = command.fails_by(failure);
             if !failure.is_silent() {
                 // If this cannot be written either, the exit code still says it.
                 let _ = terminal.note(&format!("error: {failure}"));
@@ -282,6 +283,15 @@ fn split(command: Command) -> Side {
 }
 
 impl Asking {
+    /// How a failure ends it. A mail server gives up what it pipes into us for any code it does not know: a wrong token is as
+    /// good a reason to wait as a server that is away.
+    fn fails_by(&self, failure: Failure) -> Failure {
+        match self {
+            Self::Bounce(_) => Failure::Again(Box::new(failure)),
+            _ => failure,
+        }
+    }
+
     fn access(&self) -> &Access {
         match self {
             Self::Emit(args) => &args.access,
@@ -504,6 +514,22 @@ mod tests {
         let usage = anyhow::Error::from(Failure::Usage("x".into())).context("while starting");
         assert_eq!(format!("{:?}", run_with(usage)), format!("{:?}", ExitCode::from(2)));
         assert_eq!(format!("{:?}", run_with(anyhow::anyhow!("x"))), format!("{:?}", ExitCode::from(1)));
+    }
+
+    #[test]
+    fn whatever_hinders_a_bounce_makes_the_mail_server_try_again() {
+        for (words, code) in [("bounce", 75), ("token list", 2)] {
+            let Side::Client(asking) = split(parse(words).unwrap().command) else { panic!("{words}") };
+            assert_eq!(asking.fails_by(Failure::Usage("a wrong token".into())).exit_code(), code, "{words}");
+        }
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let Side::Client(asking) =
+            split(parse(&format!("bounce --server http://127.0.0.1:{port}")).unwrap().command)
+        else {
+            panic!("another command")
+        };
+        let (mut terminal, ..) = terminal::tests::terminal(false, None);
+        assert_eq!(asking.fails_by(ask(&asking, &mut terminal).unwrap_err()).exit_code(), 75);
     }
 
     #[tokio::test]

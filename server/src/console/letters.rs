@@ -10,7 +10,7 @@ use axum::response::Response;
 use http::StatusCode;
 use sonnette_core::ids::OwnerId;
 use sonnette_core::model::HookView;
-use sonnette_core::stops::{ConfirmLink, StopLink};
+use sonnette_core::stops::{ConfirmLink, Question, StopLink};
 
 use super::form::Form;
 use super::frame::{Frame, Section, show};
@@ -125,11 +125,20 @@ pub(super) async fn ask_confirm(
 ) -> Result<Response, Oops> {
     let Some(link) = ConfirmLink::read(&site.parts.sealer, &token) else { return Ok(unknown(&reader)) };
     let lang = reader.lang;
-    let owner = owner_name(&site, &reader, link.owner).await?;
-    let frame = Frame::of(&reader, lang.confirm_address(), None, Section::None);
-    let intro = lang.confirm_address_intro(owner, &link.address);
-    let button = Some(("confirm", lang.confirm_address_do()));
-    Ok(show(StatusCode::OK, &LinkPage { frame, intro, locked: false, button }))
+    Ok(match site.parts.store.question(link.clone(), reader.now).await? {
+        Question::Open => {
+            let owner = owner_name(&site, &reader, link.owner).await?;
+            let frame = Frame::of(&reader, lang.confirm_address(), None, Section::None);
+            let intro = lang.confirm_address_intro(owner, &link.address);
+            let button = Some(("confirm", lang.confirm_address_do()));
+            show(StatusCode::OK, &LinkPage { frame, intro, locked: false, button })
+        }
+        Question::Confirmed(_) => {
+            let intro = lang.confirmed_before_intro(link.address);
+            page(&reader, StatusCode::OK, lang.confirmed_before(), intro)
+        }
+        Question::Over => too_late(&reader),
+    })
 }
 
 /// `POST /c/{token}`
@@ -147,7 +156,12 @@ pub(super) async fn confirm(
         let intro = lang.address_confirmed_intro(address);
         return Ok(page(&reader, StatusCode::OK, lang.address_confirmed(), intro));
     }
-    Ok(page(&reader, StatusCode::GONE, lang.confirm_too_late(), lang.confirm_too_late_intro()))
+    Ok(too_late(&reader))
+}
+
+fn too_late(reader: &Reader) -> Response {
+    let lang = reader.lang;
+    page(reader, StatusCode::GONE, lang.confirm_too_late(), lang.confirm_too_late_intro())
 }
 
 /// Addresses are stopped by any spelling of them.

@@ -123,11 +123,16 @@ words! {
     confirm_address_do: "Yes, send them" / "Oui, les envoyer";
     address_confirmed: "Confirmed" / "Confirmé";
     address_confirmed_intro(address): "What waited for {address} is on its way. Every e-mail has a link that stops it." / "Ce qui attendait {address} est en route. Chaque e-mail porte un lien qui l’arrête.";
+    confirmed_before: "Confirmed already" / "Déjà confirmé";
+    confirmed_before_intro(address): "{address} gets these notifications: there is nothing more to do. Every e-mail has a link that stops it." / "{address} reçoit ces notifications : il n’y a plus rien à faire. Chaque e-mail porte un lien qui l’arrête.";
     confirm_too_late: "This link no longer works" / "Ce lien ne fonctionne plus";
     confirm_too_late_intro: "It was good for seven days, or another one was sent since. Whoever wanted to notify you can ask again." / "Il était valable sept jours, ou un autre a été envoyé depuis. Ceux qui voulaient vous prévenir peuvent redemander.";
     somebody: "Somebody" / "Quelqu’un";
     unconfirmed(addresses): "Not confirmed yet: {addresses}" / "Pas encore confirmé : {addresses}";
     stopped_by(addresses): "Stopped by {addresses}" / "Arrêté par {addresses}";
+    unconfirmed_title: "Not confirmed yet" / "Pas encore confirmé";
+    unconfirmed_help: "A letter asked them whether they want these e-mails. Until they say so what is for them is held, for seven days." / "Une lettre leur a demandé s’ils veulent ces e-mails. Jusqu’à leur réponse, ce qui leur est destiné est retenu, sept jours.";
+    stopped_title: "Stopped by its readers" / "Arrêté par ses lecteurs";
     stopped_by_help: "Only they can start it again, by the link in their last e-mail of it." / "Eux seuls peuvent le reprendre, par le lien de leur dernier e-mail.";
 
     cli_title: "Log the command line in?" / "Connecter la ligne de commande ?";

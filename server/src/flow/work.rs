@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sonnette_core::backoff::{self, Failure};
-use sonnette_core::formats::{Outcome, Rendered};
+use sonnette_core::formats::{Outcome, Rendered, utc};
 use sonnette_core::lang::Lang;
 use sonnette_core::model::{
     Attempt, Cancelled, Dead, Event, Hook, MINUTE, Millis, Recipient, SECOND, State, Way,
@@ -68,7 +68,7 @@ async fn attempt(parts: &Parts, work: &Work) -> Result<Recorded, StoreError> {
         Some(recipient) => match insist(|| parts.store.admit(work.ticket, parts.clock.now())).await? {
             Admission::Go => letter(parts, work, recipient).await?,
             Admission::Stop(why) => {
-                let note = format!("not sent: {}", says(why, recipient));
+                let note = format!("not sent: {}", says(parts, why, recipient).await?);
                 return record(parts, work, at, Err((note, State::Cancelled(why)))).await;
             }
             // It is held, and its ticket is back.
@@ -80,14 +80,30 @@ async fn attempt(parts: &Parts, work: &Work) -> Result<Recorded, StoreError> {
     record(parts, work, at, Ok(said)).await
 }
 
-/// Why a letter is not sent, in words.
-fn says(why: Cancelled, recipient: &Recipient) -> String {
+/// Why a letter is not sent, in words for those who may read the hook. What other owners' letters met is not told: only
+/// since when and of which sort it was.
+async fn says(parts: &Parts, why: Cancelled, recipient: &Recipient) -> Result<String, StoreError> {
     let address = &recipient.address;
-    match why {
-        Cancelled::Suppressed => format!("{address} is not written to any more"),
+    Ok(match why {
+        Cancelled::Suppressed => match insist(|| parts.store.suppression(address)).await? {
+            Some(found) => {
+                let (since, reason) = (utc(found.first), reason(found.why));
+                format!("{address} is not written to since {since}: {reason}")
+            }
+            None => format!("{address} was not written to just now"),
+        },
         Cancelled::Unsubscribed => format!("{address} wants no more of this hook"),
         Cancelled::NoRecipient => format!("nobody at {address} confirmed that they want it"),
         _ => format!("{address} is no longer meant"),
+    })
+}
+
+fn reason(why: Why) -> &'static str {
+    match why {
+        Why::NoSuchAddress => "its mail server says that there is no such address",
+        Why::Bounced => "a letter came back, there is no such address",
+        Why::Complained => "its reader complained",
+        Why::ByHand => "the operator said so",
     }
 }
 

@@ -54,7 +54,7 @@ pub struct Browser<'a> {
     api: &'a Api,
     http: Client<HttpConnector, Full<Bytes>>,
     cookies: BTreeMap<String, String>,
-    lang: &'static str,
+    pub lang: &'static str,
 }
 
 impl<'a> Browser<'a> {
@@ -74,7 +74,7 @@ impl<'a> Browser<'a> {
         browser
     }
 
-    async fn send(&mut self, method: &str, path: &str, more: &[(&str, &str)], body: String) -> Seen {
+    pub async fn send(&mut self, method: &str, path: &str, more: &[(&str, &str)], body: String) -> Seen {
         let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let mut request = http::Request::builder()
             .method(method)
@@ -83,7 +83,7 @@ impl<'a> Browser<'a> {
             .header("accept-language", self.lang)
             .header("user-agent", "Test/1.0")
             .header("cookie", cookies.join("; "));
-        if method == "POST" {
+        if method == "POST" && !more.iter().any(|(name, _)| *name == "content-type") {
             request = request.header("content-type", "application/x-www-form-urlencoded");
         }
         for (name, value) in more {

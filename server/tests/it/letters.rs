@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use sonnette_core::ids::DeliveryId;
 use sonnette_core::mail::verp;
 use sonnette_core::secret::Sealer;
+use sonnette_core::stops::{CONFIRM_WITHIN, ConfirmLink};
 
 use crate::api::Api;
 use crate::console::Browser;
@@ -111,6 +112,19 @@ async fn one_click_stops_this_hook_for_this_address_and_can_be_taken_back() {
     assert_eq!((&delivery["state"], &delivery["reason"]), (&json!("cancelled"), &json!("unsubscribed")));
     let mut alice = Browser::of(&api, ALICE).await;
     assert!(alice.get(&format!("/o/{owner}/emails")).await.says("Stopped by pager@example.net"));
+    let form = alice.get(&format!("/o/{owner}/emails/{hook}")).await;
+    assert!(form.says("Only they can start it again"), "whoever may change the hook may not: {form:#?}");
+    let mut program = Browser::new(&api);
+    let one_click =
+        "--b\r\nContent-Disposition: form-data; name=\"List-Unsubscribe\"\r\n\r\nOne-Click\r\n--b--\r\n";
+    let multipart = [("content-type", "multipart/form-data; boundary=b")];
+    let done = program.send("POST", &link, &multipart, one_click.to_owned()).await;
+    assert!(done.status == 200 && done.location.is_empty() && done.says("gets no more of"), "{done:#?}");
+    let page = somebody.get(&link).await;
+    assert!(page.says("gets no more of") && page.says("Undo"), "{page:#?}");
+    somebody.lang = "fr";
+    assert!(somebody.get(&link).await.says("ne reçoit plus « Money » de Acme"));
+    somebody.lang = "en";
 
     // Undone by the button of the answer.
     let undone = somebody.raw(&link, &[], &[("do", "again")]).await;
@@ -141,6 +155,8 @@ async fn a_strangers_address_is_asked_once_and_gets_what_waited_when_it_agrees()
     assert!(alice.get(&format!("/o/{owner}/emails")).await.says("Not confirmed yet: pager@example.net"));
 
     let link = path(&question, "/c/");
+    let form = alice.get(&format!("/o/{owner}/emails/{hook}")).await;
+    assert!(form.says("Not confirmed yet") && form.says("is held, for seven days"), "{form:#?}");
     let mut stranger = Browser::new(&api);
     let page = stranger.get(&link).await;
     assert!(
@@ -153,6 +169,8 @@ async fn a_strangers_address_is_asked_once_and_gets_what_waited_when_it_agrees()
         let done = stranger.raw(&link, &[], &[]).await;
         assert!(done.status == 200 && done.says("Confirmed"), "{done:#?}");
     }
+    let page = stranger.get(&link).await;
+    assert!(page.status == 200 && page.says("Confirmed already"), "{page:#?}");
     assert_eq!(letters(&api, "pager@example.net", 2).await.len(), 2);
     let shown = api.op("GET", &format!("/hooks/{hook}"), Value::Null).await;
     assert_eq!(shown.body["unconfirmed"], Value::Null, "{shown:?}");
@@ -223,9 +241,44 @@ async fn what_comes_back_is_believed_about_our_letters_alone_and_can_be_explaine
     assert_eq!(api.op("POST", "/suppressions", by_hand.clone()).await.status, 201);
     assert_eq!(api.op("POST", "/suppressions", by_hand).await.status, 200);
     assert_eq!(api.op("POST", "/suppressions", json!({"address": "no address"})).await.status, 400);
+    // The parts alone, with the type that names their boundary beside them; and an operator who is a person is no mail server.
+    assert_eq!(api.op("DELETE", "/suppressions?address=pager@example.net", Value::Null).await.status, 204);
+    let parts = report(&to, "5.1.1", "550 5.1.1 no such user");
+    let parts = parts.split_once("\r\n\r\n").unwrap().1.to_owned();
+    let kind = [("content-type", "multipart/report; report-type=delivery-status; boundary=\"b\"")];
+    let query = url::form_urlencoded::byte_serialize(to.as_bytes()).collect::<String>();
+    let at = format!("/api/v1/bounces?recipient={query}");
+    let taken = api.send(&api.operator, "POST", &at, &kind, parts).await;
+    assert_eq!(taken.body, json!({"took": "suppressed", "delivery": delivery}));
+    let large = api.send(&api.operator, "POST", &at, &kind, vec![b'x'; (1 << 20) + 1]).await;
+    assert_eq!(large.status, 413, "{large:?}");
+    let (boss, pair) = api.user("boss@example.com").await;
+    api.op("PUT", &format!("/users/{boss}"), json!({"operator": true})).await;
+    assert_eq!(api.call(&pair, "GET", "/suppressions", Value::Null).await.status, 200);
+    assert_eq!(api.call(&pair, "POST", "/bounces", Value::Null).await.status, 403);
+
     let (_, person) = api.user("eve@example.com").await;
     for (method, path) in [("GET", "/suppressions"), ("POST", "/suppressions"), ("POST", "/bounces")] {
         let refused = api.call(&person, method, path, json!({"address": "a@example.com"})).await;
         assert_eq!(refused.status, 403, "{method} {path}: {refused:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_to_confirm_that_is_over_says_so_before_and_after_its_button() {
+    let api = Api::strict("[server]\npublic_url = \"https://sonnette.example\"\n").await;
+    let owner = acme(&api).await;
+    hook(&api, &owner, &["pager@example.net"]).await;
+    let question = letters(&api, "pager@example.net", 1).await.remove(0);
+    // One that was never asked at that moment: as one that is too old, or that another took the place of.
+    let sealer = Sealer::from_text(&std::fs::read_to_string(api.file("key")).unwrap()).unwrap();
+    let token = path(&question, "/c/").split_off("/c/".len());
+    let mut link = ConfirmLink::read(&sealer, &token).expect("a link of ours");
+    link.asked -= CONFIRM_WITHIN;
+    let over = format!("/c/{}", link.token(&sealer));
+    let mut stranger = Browser::new(&api);
+    for seen in [stranger.get(&over).await, stranger.raw(&over, &[], &[]).await, stranger.get(&over).await] {
+        assert!(seen.status == 410 && seen.says("This link no longer works"), "{seen:#?}");
+    }
+    assert!(stranger.get(&format!("/c/{token}")).await.says("Yes, send them"), "the other one is open still");
 }

@@ -1,9 +1,12 @@
 //! Addresses that are not written to, and what comes back of letters.
 
+use std::borrow::Cow;
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use sonnette_core::address;
 use sonnette_core::mail::bounce;
@@ -136,20 +139,59 @@ pub(super) struct Taken {
     delivery: Option<String>,
 }
 
-/// `POST /bounces?recipient=`: a message as it came (RFC 5322), whatever its content type says.
+/// `POST /bounces?recipient=`: a message as it came (RFC 5322), or with the type `multipart/report` its body alone.
 pub(super) async fn bounce(
     State(site): At,
     asker: Asker,
     Asked(asked): Asked<BounceAsked>,
+    headers: HeaderMap,
     body: Body,
 ) -> Answer<Json<Taken>> {
-    site.allow(&asker.0, Action::ManageDirectory).await?;
+    site.allow(&asker.0, Action::HandInBounces).await?;
     let held = site.bodies.read(body, bounce::LARGEST).await?;
-    let (took, delivery) = match stop::take(&site.parts, held.bytes(), asked.recipient.as_deref()).await? {
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let mail = whole(kind, held.bytes());
+    let (took, delivery) = match stop::take(&site.parts, &mail, asked.recipient.as_deref()).await? {
         Took::Suppressed(delivery) => ("suppressed", Some(delivery)),
         Took::Noted(delivery) => ("noted", Some(delivery)),
         Took::Nothing => ("nothing", None),
         Took::Unknown => ("unknown", None),
     };
     Ok(Json(Taken { took, delivery: delivery.map(|delivery| delivery.to_string()) }))
+}
+
+/// A message of a body of several parts: its type, which names the boundary, came beside it. What begins with a field is
+/// a message already.
+fn whole<'a>(kind: &str, body: &'a [u8]) -> Cow<'a, [u8]> {
+    let line = body.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
+    let is_field =
+        name.len() < line.len() && !name.starts_with(b"--") && name.iter().all(u8::is_ascii_graphic);
+    let several = kind.get(..10).is_some_and(|start| start.eq_ignore_ascii_case("multipart/"));
+    if !several || is_field || line.starts_with(b"From ") {
+        return Cow::Borrowed(body);
+    }
+    let head = format!("MIME-Version: 1.0\r\nContent-Type: {kind}\r\n\r\n");
+    Cow::Owned([head.as_bytes(), body].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_of_several_parts_gets_the_head_that_came_beside_it_and_a_message_keeps_its_own() {
+        let kind = "multipart/report; boundary=\"a:b\"";
+        for parts in
+            ["--a:b\r\nContent-Type: text/plain\r\n", "This is MIME: see\r\n--a:b\r\n", "\r\n--a:b\r\n"]
+        {
+            let mail = String::from_utf8(whole(kind, parts.as_bytes()).into_owned()).unwrap();
+            assert_eq!(mail, format!("MIME-Version: 1.0\r\nContent-Type: {kind}\r\n\r\n{parts}"));
+        }
+        for message in ["Return-Path: <>\r\n", "From MAILER-DAEMON Fri Jan  2 10:00:00 2026\nTo: x\n"] {
+            assert_eq!(whole(kind, message.as_bytes()), message.as_bytes());
+            assert_eq!(whole("message/rfc822", message.as_bytes()), message.as_bytes());
+        }
+        assert_eq!(whole("message/rfc822", b"--a:b\r\n"), &b"--a:b\r\n"[..]);
+    }
 }
