@@ -560,6 +560,8 @@ pub struct Reply {
     pub retry_after: Option<String>,
     /// At most 64 KiB of the body.
     pub body: Bytes,
+    /// Whether it came over a second connection, because one that was kept turned out to be closed before a word came back.
+    pub renewed: bool,
 }
 
 /// Why nothing came back.

@@ -291,5 +291,5 @@ pub(crate) fn shown(format: &Format, url: &str, message: &Message) -> String {
 }
 
 pub(crate) fn reply(status: u16, body: &str) -> Reply {
-    Reply { status, retry_after: None, body: Bytes::copy_from_slice(body.as_bytes()) }
+    Reply { status, retry_after: None, body: Bytes::copy_from_slice(body.as_bytes()), renewed: false }
 }

@@ -22,6 +22,8 @@ const NEEDED: Millis = 2 * MINUTE;
 const EXCERPT: usize = 1024;
 /// On an attempt that said less than it should have.
 const PLAIN: &str = "the message could not be rendered: a plain one was sent";
+/// On an attempt that was posted twice: the receiver may have seen it twice.
+const RENEWED: &str = "a kept connection had been closed: posted again at once over a new one";
 /// Waits between tries to write down what is done already.
 const RECORD_AGAIN: [Duration; 4] =
     [Duration::from_millis(100), Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(15)];
@@ -214,7 +216,8 @@ async fn names(parts: &Parts, event: &Event) -> Result<Names, StoreError> {
 fn judged(reply: &Reply, outcome: Outcome) -> Said {
     let excerpt = (outcome != Outcome::Delivered && !reply.body.is_empty())
         .then(|| String::from_utf8_lossy(&reply.body[..reply.body.len().min(EXCERPT)]).into_owned());
-    Said { status: Some(reply.status), note: None, excerpt, outcome }
+    let note = reply.renewed.then(|| RENEWED.to_owned());
+    Said { status: Some(reply.status), note, excerpt, outcome }
 }
 
 /// What it means that nobody answered.

@@ -184,7 +184,7 @@ impl Egress for Strangers {
             Say::Break | Say::Nobody => return Err(SendError::Network("the connection broke".to_owned())),
             Say::Closed => return Err(SendError::Closed("flowdock")),
         };
-        Ok(Reply { status, retry_after, body: Bytes::from_static(b"ok") })
+        Ok(Reply { status, retry_after, body: Bytes::from_static(b"ok"), renewed: false })
     }
 
     async fn trace(&self, request: Outgoing) -> Traced {
