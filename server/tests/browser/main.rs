@@ -3,5 +3,7 @@
 //! `./check` sees to all three. What every page looks like is written to `target/screenshots`.
 
 mod examples;
+mod gallery;
+mod hostile;
 mod person;
 mod world;

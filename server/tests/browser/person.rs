@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use fantoccini::actions::{InputSource, KeyAction, KeyActions};
 use fantoccini::elements::Element;
-use fantoccini::error::CmdError;
 use fantoccini::key::Key;
 use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
 use fantoccini::{Client, ClientBuilder, Locator};
@@ -292,9 +291,16 @@ impl<'a> Person<'a> {
         self.client.perform_actions(actions).await.unwrap();
     }
 
-    /// Runs a script of the test's in the page, whatever the page's policy says.
-    pub async fn runs(&self, script: &str) -> Result<Value, CmdError> {
-        self.client.execute(script, Vec::new()).await
+    /// Runs a script of the test's in the page, whatever the page's policy says. It returns what was found wrong, each in words.
+    pub async fn finds_wrong(&self, script: &str) -> Vec<String> {
+        let found = self.client.execute(script, Vec::new()).await.unwrap();
+        serde_json::from_value(found).unwrap()
+    }
+
+    /// The same, where it says by a callback, its last argument, when it is done.
+    pub async fn finds_wrong_later(&self, script: &str) -> Vec<String> {
+        let found = self.client.execute_async(script, Vec::new()).await.unwrap();
+        serde_json::from_value(found).unwrap()
     }
 
     pub async fn leaves(self) {
