@@ -124,7 +124,7 @@ async fn past(world: &World) -> Past {
     let audit = world.hook(&acme, webhook("Audit log", "raw", "/audit", Value::Null)).await;
     let finance = json!({
         "kind": "email", "name": "Credits to finance", "events": ["META_CREDITS"],
-        "targets": [{"kind": "organisation", "roles": ["ACCOUNTING"]}, {"kind": "address", "address": "finance@acme.example"}],
+        "targets": [{"type": "organisation", "roles": ["ACCOUNTING"]}, {"type": "address", "address": "finance@acme.example"}],
     });
     world.hook(&acme, finance).await;
     let mut failed = String::new();

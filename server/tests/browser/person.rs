@@ -323,6 +323,7 @@ fn capabilities(way: Way, profile: &Path) -> Capabilities {
         "--disable-gpu",
         "--lang=en",
         "--no-first-run",
+        "--hide-scrollbars",
         "--disable-background-networking",
         "--disable-component-update",
         "--disable-sync",
