@@ -248,7 +248,7 @@ async fn every_page_is_accessible_and_fits_light_and_dark_wide_and_narrow() {
     // Somebody who may look and not change, in French.
     alice.client.delete_all_cookies().await.unwrap();
     alice.goes(&world.link("bob@acme.example").await).await;
-    alice.presses("Se connecter").await;
+    alice.presses("Sign in").await;
     alice.sees("À qui l’on écrit").await;
     look.at("emails-read", &at("emails")).await;
     look.at("webhooks-read", &at("webhooks")).await;
