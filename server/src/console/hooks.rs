@@ -17,6 +17,7 @@ use super::form::{Checked, Form};
 use super::frame::{Frame, Section, show};
 use super::oops::Oops;
 use super::reader::{Here, Visitor};
+use super::secret;
 use super::time::Moment;
 use super::words::{Lang, Words};
 use crate::http::{At, Place, Site};
@@ -203,7 +204,7 @@ pub(super) async fn list(
             last_at: lately.first().map(|last| visitor.reader.moment(last.id.event.at())),
             paused: view.hook.state != HookState::Enabled,
             holds: view.held > 0,
-            secret: sort == Sort::Webhooks,
+            secret: secret::signs(&view.hook),
             name: view.hook.name,
         }
     };

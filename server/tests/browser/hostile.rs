@@ -173,12 +173,7 @@ async fn whatever_a_name_a_message_or_a_reply_holds_is_shown_as_text() {
         eve.sees(&one.mark).await;
         search.here(&one.mark).await;
     }
-    for (list, mark) in [
-        ("webhooks", &groups[0].mark),
-        ("deliveries", last),
-        ("deliveries/undelivered", last),
-        ("live", last),
-    ] {
+    for (list, mark) in [("webhooks", &groups[0].mark), ("deliveries", last), ("live", last)] {
         search.at(&format!("/o/{org}/{list}"), mark).await;
     }
     for (_, hook) in &hooks {
@@ -190,6 +185,7 @@ async fn whatever_a_name_a_message_or_a_reply_holds_is_shown_as_text() {
         search.at(&format!("/o/{org}/webhooks/{hook}/resume"), &group.mark).await;
         search.at(&format!("/o/{org}/webhooks/{hook}/secret"), &group.mark).await;
     }
+    search.at(&format!("/o/{org}/deliveries/undelivered"), &groups[9].mark).await;
     eve.goes("/account").await;
     eve.fills("What is it for?", &groups[3].name[..90]).await;
     eve.presses("Make a token").await;
