@@ -12,6 +12,7 @@ mod hooks;
 mod import;
 mod link;
 mod list;
+mod preview;
 mod table;
 mod terminal;
 mod token;
@@ -31,6 +32,9 @@ pub use failure::{EXIT_CODES, Failure, Problem};
 pub use hooks::HooksArgs;
 pub use import::ImportArgs;
 pub use link::LinkArgs;
+pub use preview::{
+    MailPreviewArgs, PreviewArgs, print_here as print_preview, say_written, write as write_letter,
+};
 pub use token::TokenArgs;
 
 use client::Access;
@@ -63,6 +67,8 @@ pub enum Command {
     Emit(EmitArgs),
     /// Hooks: who is told of what, and where
     Hooks(HooksArgs),
+    /// Show what would be sent: a kind's sample or a stored event, in any format or as a hook tells it
+    Preview(PreviewArgs),
     /// Deliveries: what was sent, what waits, what failed; newest first
     Deliveries(DeliveriesArgs),
     /// Users: the people letters are written to
@@ -161,6 +167,8 @@ pub struct MailArgs {
 enum MailVerb {
     /// Send one letter now and say how it went
     Test(MailTestArgs),
+    /// Write letters as .eml and .html files, to look at
+    Preview(MailPreviewArgs),
 }
 
 /// `mail test`.
@@ -189,6 +197,10 @@ pub enum ServerCommand {
     Doctor(DoctorArgs),
     /// Send one letter.
     MailTest(MailTestArgs),
+    /// Show a sample.
+    Preview(Box<PreviewArgs>),
+    /// Write samples of letters.
+    MailPreview(Box<MailPreviewArgs>),
 }
 
 /// Reads the process's command line and does what it says, [`run`]'s way.
@@ -235,6 +247,8 @@ enum Side {
 enum Asking {
     Emit(EmitArgs),
     Hooks(HooksArgs),
+    Preview(PreviewArgs),
+    MailPreview(MailPreviewArgs),
     Deliveries(DeliveriesArgs),
     User(UserArgs),
     Org(OrgArgs),
@@ -254,6 +268,14 @@ fn split(command: Command) -> Side {
         Command::Mail(MailArgs { verb: MailVerb::Test(args) }) => {
             return Side::Server(ServerCommand::MailTest(args));
         }
+        Command::Mail(MailArgs { verb: MailVerb::Preview(args) }) if args.asks_the_server() => {
+            Asking::MailPreview(args)
+        }
+        Command::Mail(MailArgs { verb: MailVerb::Preview(args) }) => {
+            return Side::Server(ServerCommand::MailPreview(Box::new(args)));
+        }
+        Command::Preview(args) if args.asks_the_server() => Asking::Preview(args),
+        Command::Preview(args) => return Side::Server(ServerCommand::Preview(Box::new(args))),
         Command::Completions { shell } => return Side::Completions(shell),
         Command::Emit(args) => Asking::Emit(args),
         Command::Hooks(args) => Asking::Hooks(args),
@@ -274,6 +296,8 @@ impl Asking {
         match self {
             Self::Emit(args) => &args.access,
             Self::Hooks(args) => &args.access,
+            Self::Preview(args) => &args.access,
+            Self::MailPreview(args) => &args.access,
             Self::Deliveries(args) => &args.access,
             Self::User(args) => &args.access,
             Self::Org(args) => &args.access,
@@ -295,6 +319,8 @@ fn ask(command: &Asking, terminal: &mut Terminal) -> Result<(), Failure> {
         match command {
             Asking::Emit(args) => emit::run(args, client, terminal).await,
             Asking::Hooks(args) => hooks::run(args, client, terminal).await,
+            Asking::Preview(args) => preview::run(args, client, terminal).await,
+            Asking::MailPreview(args) => preview::run_mail(args, client).await,
             Asking::Deliveries(args) => deliveries::run(args, client, terminal).await,
             Asking::User(args) => directory::user(args, client, terminal).await,
             Asking::Org(args) => directory::org(args, client, terminal).await,
@@ -371,7 +397,7 @@ mod tests {
     commands! {
         Serve => ServeArgs, Emit => EmitArgs, Hooks => HooksArgs, Deliveries => DeliveriesArgs, User => UserArgs,
         Org => OrgArgs, App => AppArgs, Addon => AddonArgs, Token => TokenArgs, Link => LinkArgs,
-        Import => ImportArgs,
+        Import => ImportArgs, Preview => PreviewArgs,
     }
 
     type Asked = Arc<Mutex<Vec<(String, Value)>>>;
