@@ -13,6 +13,7 @@ mod hooks;
 mod import;
 mod link;
 mod list;
+mod preview;
 mod suppressions;
 mod table;
 mod terminal;
@@ -34,6 +35,9 @@ pub use failure::{EXIT_CODES, Failure, Problem};
 pub use hooks::HooksArgs;
 pub use import::ImportArgs;
 pub use link::LinkArgs;
+pub use preview::{
+    MailPreviewArgs, PreviewArgs, print_here as print_preview, say_written, write as write_letter,
+};
 pub use suppressions::SuppressionsArgs;
 pub use token::TokenArgs;
 
@@ -67,6 +71,8 @@ pub enum Command {
     Emit(EmitArgs),
     /// Hooks: who is told of what, and where
     Hooks(HooksArgs),
+    /// Show what would be sent: a kind's sample or a stored event, in any format or as a hook tells it
+    Preview(PreviewArgs),
     /// Deliveries: what was sent, what waits, what failed; newest first
     Deliveries(DeliveriesArgs),
     /// Users: the people letters are written to
@@ -169,6 +175,8 @@ pub struct MailArgs {
 enum MailVerb {
     /// Send one letter now and say how it went
     Test(MailTestArgs),
+    /// Write letters as .eml and .html files, to look at
+    Preview(MailPreviewArgs),
 }
 
 /// `mail test`.
@@ -197,6 +205,10 @@ pub enum ServerCommand {
     Doctor(DoctorArgs),
     /// Send one letter.
     MailTest(MailTestArgs),
+    /// Show a sample.
+    Preview(Box<PreviewArgs>),
+    /// Write samples of letters.
+    MailPreview(Box<MailPreviewArgs>),
 }
 
 /// Reads the process's command line and does what it says, [`run`]'s way.
@@ -244,6 +256,8 @@ enum Side {
 enum Asking {
     Emit(EmitArgs),
     Hooks(HooksArgs),
+    Preview(PreviewArgs),
+    MailPreview(MailPreviewArgs),
     Deliveries(DeliveriesArgs),
     User(UserArgs),
     Org(OrgArgs),
@@ -265,6 +279,14 @@ fn split(command: Command) -> Side {
         Command::Mail(MailArgs { verb: MailVerb::Test(args) }) => {
             return Side::Server(ServerCommand::MailTest(args));
         }
+        Command::Mail(MailArgs { verb: MailVerb::Preview(args) }) if args.asks_the_server() => {
+            Asking::MailPreview(args)
+        }
+        Command::Mail(MailArgs { verb: MailVerb::Preview(args) }) => {
+            return Side::Server(ServerCommand::MailPreview(Box::new(args)));
+        }
+        Command::Preview(args) if args.asks_the_server() => Asking::Preview(args),
+        Command::Preview(args) => return Side::Server(ServerCommand::Preview(Box::new(args))),
         Command::Completions { shell } => return Side::Completions(shell),
         Command::Emit(args) => Asking::Emit(args),
         Command::Hooks(args) => Asking::Hooks(args),
@@ -296,6 +318,8 @@ impl Asking {
         match self {
             Self::Emit(args) => &args.access,
             Self::Hooks(args) => &args.access,
+            Self::Preview(args) => &args.access,
+            Self::MailPreview(args) => &args.access,
             Self::Deliveries(args) => &args.access,
             Self::User(args) => &args.access,
             Self::Org(args) => &args.access,
@@ -319,6 +343,8 @@ fn ask(command: &Asking, terminal: &mut Terminal) -> Result<(), Failure> {
         match command {
             Asking::Emit(args) => emit::run(args, client, terminal).await,
             Asking::Hooks(args) => hooks::run(args, client, terminal).await,
+            Asking::Preview(args) => preview::run(args, client, terminal).await,
+            Asking::MailPreview(args) => preview::run_mail(args, client).await,
             Asking::Deliveries(args) => deliveries::run(args, client, terminal).await,
             Asking::User(args) => directory::user(args, client, terminal).await,
             Asking::Org(args) => directory::org(args, client, terminal).await,
@@ -397,7 +423,7 @@ mod tests {
     commands! {
         Serve => ServeArgs, Emit => EmitArgs, Hooks => HooksArgs, Deliveries => DeliveriesArgs, User => UserArgs,
         Org => OrgArgs, App => AppArgs, Addon => AddonArgs, Token => TokenArgs, Link => LinkArgs,
-        Suppressions => SuppressionsArgs, Bounce => BounceArgs,
+        Suppressions => SuppressionsArgs, Bounce => BounceArgs, Preview => PreviewArgs,
         Import => ImportArgs,
     }
 

@@ -291,7 +291,7 @@ async fn letter(parts: &Parts, work: &Work, recipient: &Recipient) -> Result<Sai
 }
 
 /// How the reader stops this hook's letters.
-fn stop_link(parts: &Parts, hook: &Hook, recipient: &Recipient) -> Option<mail::Stop> {
+pub(super) fn stop_link(parts: &Parts, hook: &Hook, recipient: &Recipient) -> Option<mail::Stop> {
     let public_url = parts.public_url.as_deref()?;
     let link = StopLink { hook: hook.id, address: recipient.address.clone() };
     let url = Secret::new(stops::page(public_url, "u", &link.token(&parts.sealer)));
