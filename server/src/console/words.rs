@@ -78,7 +78,7 @@ words! {
     your_account: "Your account" / "Votre compte";
     plain_open: "This page is not encrypted: whoever carries it can read it and act as you. Serve Sonnette over HTTPS." / "Cette page n’est pas chiffrée : quiconque la transporte peut la lire et agir à votre place. Servez Sonnette en HTTPS.";
     plain_here: "Not encrypted; fine on this machine." / "Non chiffré ; convient sur cette machine.";
-    who_can(names): "Only {names} can change these notifications." / "Seuls {names} peuvent modifier ces notifications.";
+    who_can(names): "Only {names} can change these notifications." / "Pour modifier ces notifications, adressez-vous à {names}.";
     who_can_none: "Your role here may read these notifications, not change them." / "Votre rôle permet ici de lire ces notifications, pas de les modifier.";
     and(first, last): "{first} and {last}" / "{first} et {last}";
     and_others(names, n): "{names} and {n} more" / "{names} et {n} autres";

@@ -2,6 +2,8 @@
 //! told what to do over WebDriver. Needs `chromium`, `chromium-driver`, and axe-core in `node_modules` here (`npm ci`);
 //! `./check` sees to all three. What every page looks like is written to `target/screenshots`.
 
+#![allow(clippy::unwrap_used, reason = "tests say what they expect")]
+
 mod examples;
 mod gallery;
 mod hostile;
