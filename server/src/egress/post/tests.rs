@@ -205,7 +205,9 @@ async fn a_kept_connection_closed_without_a_reply_is_replaced_once() {
         (200, true),
         "it is known that the receiver may have heard it twice"
     );
-    let closed = SendError::Network("the connection was closed before a reply".to_owned());
+    let closed = SendError::Network(
+        "the connection was closed before a reply; a kept connection had been found closed before".to_owned(),
+    );
     assert_eq!(poster.post(&outgoing(&url)).await, Err(closed), "a new connection is not replaced");
     peer.await.unwrap();
 }
