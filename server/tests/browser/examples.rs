@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::person::{Person, Way};
-use crate::world::World;
+use crate::world::{World, within};
 
 /// An organisation with an admin, an accountant and a few applications.
 async fn acme(world: &World) -> (String, [String; 3]) {
@@ -148,22 +148,22 @@ macro_rules! in_every_way {
     ($($example:ident: $usual:ident, $plain:ident, $narrow:ident, $keys:ident;)+) => {$(
         #[tokio::test(flavor = "multi_thread")]
         async fn $usual() {
-            $example(Way::Usual).await;
+            within($example(Way::Usual)).await;
         }
 
         #[tokio::test(flavor = "multi_thread")]
         async fn $plain() {
-            $example(Way::Plain).await;
+            within($example(Way::Plain)).await;
         }
 
         #[tokio::test(flavor = "multi_thread")]
         async fn $narrow() {
-            $example(Way::Narrow).await;
+            within($example(Way::Narrow)).await;
         }
 
         #[tokio::test(flavor = "multi_thread")]
         async fn $keys() {
-            $example(Way::Keys).await;
+            within($example(Way::Keys)).await;
         }
     )+};
 }

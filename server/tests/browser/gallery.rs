@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::person::{NARROW, Person, WIDE, Way};
-use crate::world::World;
+use crate::world::{World, within};
 
 const FOLDER: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/../screenshots");
 const AXE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser/node_modules/axe-core/axe.min.js");
@@ -159,6 +159,10 @@ async fn delivery(world: &World, owner: &str, state: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_page_is_accessible_and_fits_light_and_dark_wide_and_narrow() {
+    within(look_at_every_page()).await;
+}
+
+async fn look_at_every_page() {
     let world = World::start().await;
     let Past { acme, empty, slack, audit, failed } = past(&world).await;
     let alice = Person::new(&world, Way::Usual).await;

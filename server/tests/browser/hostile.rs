@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::person::{NARROW, Person, Way};
-use crate::world::World;
+use crate::world::{World, within};
 
 /// One copy for the whole project: `core::formats::samples` says how it is written.
 const STRINGS: &str = include_str!("../../../core/src/formats/hostile.txt");
@@ -111,6 +111,10 @@ impl Search<'_> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_a_name_a_message_or_a_reply_holds_is_shown_as_text() {
+    within(put_it_everywhere()).await;
+}
+
+async fn put_it_everywhere() {
     assert!(strings().len() >= 200);
     let groups = groups();
     let world = World::start().await;

@@ -25,6 +25,14 @@ pub const LIMIT: Duration = Duration::from_secs(30);
 /// How often one looks.
 pub const LOOK: Duration = Duration::from_millis(20);
 
+/// A whole test ends within this, though its browser hangs.
+const WHOLE: Duration = Duration::from_secs(600);
+
+/// Runs a test to its end.
+pub async fn within(test: impl Future<Output = ()>) {
+    tokio::time::timeout(WHOLE, test).await.expect("a test comes to its end");
+}
+
 /// A server that runs, asked as its operator would.
 pub struct World {
     pub origin: String,
