@@ -33,7 +33,7 @@ pub struct Got {
 
 impl Got {
     /// (status, name of the problem, field).
-    fn problem(&self) -> (u16, &str, &str) {
+    pub fn problem(&self) -> (u16, &str, &str) {
         let name = self.body["type"].as_str().unwrap_or_default();
         let name = name.strip_prefix("urn:sonnette:problem:").unwrap_or(name);
         (self.status, name, self.body["field"].as_str().unwrap_or_default())
@@ -62,16 +62,26 @@ impl Api {
         Self::open(self._dir).await
     }
 
+    /// The same, without what is allowed for developers.
+    pub async fn restart_strict(self) -> Self {
+        self.running.stop().await;
+        Self::open_as(self._dir, false).await
+    }
+
     /// Where letters are written that are not sent.
     pub fn mail(&self) -> std::path::PathBuf {
         self._dir.path().join("mail").join("new")
     }
 
     async fn open(dir: TempDir) -> Self {
+        Self::open_as(dir, true).await
+    }
+
+    async fn open_as(dir: TempDir, dev: bool) -> Self {
         let sources = Sources {
             data: Some(dir.path().to_owned()),
             listen: Some("127.0.0.1:0".parse().unwrap()),
-            dev: true,
+            dev,
             file: Some(dir.path().join("sonnette.toml")),
         };
         let running = app::start(config::read(&sources).unwrap()).await.unwrap();
