@@ -13,12 +13,14 @@ use sonnette_backends::sqlite;
 use sonnette_core::ids::TokenId;
 use sonnette_core::mail::House;
 use sonnette_core::mail::verp::{self, Bounces};
+use sonnette_core::message::{LinkTemplate, LinkTemplates};
 use sonnette_core::model::Millis;
 use sonnette_core::ports::{Clock, Egress, Luck, NewToken, Store};
 use sonnette_core::secret::Sealer;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use crate::config::{self, Config};
 use crate::console::Console;
@@ -136,29 +138,38 @@ pub async fn start(config: Config) -> Result<Running> {
     let outside = Arc::new(Outside::new(config.guard.clone(), config.mail)?);
     let maildir = outside.mail.maildir().cloned();
     let egress: Arc<dyn Egress> = outside;
+    let listener =
+        listen::bind(config.listen).with_context(|| format!("cannot listen on {}", config.listen))?;
+    let address = listener.local_addr()?;
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    let base: Url = match &config.public_url {
+        Some(url) => url.clone(),
+        None => format!("{scheme}://{address}").parse().context("the address makes no URL")?,
+    };
+    // Where nobody said how people know us, only whoever tries things on this machine gets links to it.
+    let public_url = (config.public_url.is_some() || config.dev).then(|| base.as_str().into());
+    let event = public_url
+        .as_ref()
+        .map(|_| format!("{}/o/{{owner}}/events/{{event}}", base.as_str().trim_end_matches('/')));
+    let event =
+        event.map(|text| LinkTemplate::parse(&text)).transpose().context("the address makes no link")?;
+    let links = LinkTemplates { event, ..config.links };
     let parts = Parts {
         store,
         egress,
         clock,
         luck,
         catalogue: Arc::new(config.catalogue),
-        links: Arc::new(config.links),
+        formats: sonnette_core::formats::find,
+        links: Arc::new(links),
         house: Arc::new(house),
         letterhead: Arc::new(letterhead),
         sealer,
-        public_url: config.public_url.as_ref().map(|url| url.as_str().into()),
+        public_url,
     };
-    let listener =
-        listen::bind(config.listen).with_context(|| format!("cannot listen on {}", config.listen))?;
-    let address = listener.local_addr()?;
 
     let stop = CancellationToken::new();
     let hooks_changed = Arc::new(Notify::new());
-    let scheme = if config.tls.is_some() { "https" } else { "http" };
-    let base = match &config.public_url {
-        Some(url) => url.clone(),
-        None => format!("{scheme}://{address}").parse().context("the address makes no URL")?,
-    };
     let terms = Terms {
         consumers: config.consumers,
         public_url: config.public_url,

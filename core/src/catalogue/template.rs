@@ -1,7 +1,8 @@
 //! The templates of titles, summaries and details: a language of five signs, parsed once.
 //!
 //! Text stands for itself. `{owner}`, `{resource}`, `{author}` and `{data.field}` (`{data.a.b}` for nested objects) stand
-//! for what the event says; `{data.commit|8}` takes the first eight characters. What is between `[` and `]` is left out
+//! for what the event says; `{data.commit|8}` takes the first eight characters,
+//! `{data.duration|time}` says a number of seconds as people do. What is between `[` and `]` is left out
 //! when a field in it is missing. `{{`, `}}`, `[[` and `]]` write the sign itself.
 
 use std::borrow::Cow;
@@ -31,7 +32,17 @@ enum Piece {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Field {
     source: Source,
-    cut: Option<usize>,
+    form: Form,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// All of it, to the most that is shown.
+    Whole,
+    /// The first characters.
+    First(usize),
+    /// Seconds, as people say them.
+    Time,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,8 +71,8 @@ pub enum TemplateError {
     /// Not one of the fields there are.
     #[error("`{{{0}}}` is not a field: there are {{owner}}, {{resource}}, {{author}} and {{data.NAME}}")]
     UnknownField(String),
-    /// Not a number of characters after `|`.
-    #[error("`{{{0}}}`: after `|` stands a number of characters from 1 to {LONGEST_FIELD}")]
+    /// Not a number of characters after `|`, and not `time`.
+    #[error("`{{{0}}}`: after `|` stands a number of characters from 1 to {LONGEST_FIELD}, or `time`")]
     BadCut(String),
 }
 
@@ -211,11 +222,12 @@ fn whole(pieces: &[Piece], values: &Values<'_>) -> Option<Text> {
 
 impl Field {
     fn parse(text: &str) -> Result<Self, TemplateError> {
-        let (name, length) = match text.split_once('|') {
-            None => (text, None),
+        let (name, form) = match text.split_once('|') {
+            None => (text, Form::Whole),
+            Some((name, "time")) => (name, Form::Time),
             Some((name, count)) => {
                 let count = count.parse().ok().filter(|count| (1..=LONGEST_FIELD).contains(count));
-                (name, Some(count.ok_or_else(|| TemplateError::BadCut(start(text)))?))
+                (name, Form::First(count.ok_or_else(|| TemplateError::BadCut(start(text)))?))
             }
         };
         let source = match name {
@@ -229,7 +241,7 @@ impl Field {
                 .map(Source::Data)
                 .ok_or_else(|| TemplateError::UnknownField(start(name)))?,
         };
-        Ok(Self { source, cut: length })
+        Ok(Self { source, form })
     }
 
     fn render(&self, values: &Values<'_>) -> Option<Text> {
@@ -241,9 +253,11 @@ impl Field {
         };
         let text = one_line(&text);
         let text = text.trim();
-        let short = match self.cut {
-            Some(count) => text.chars().take(count).collect(),
-            None => cut(text, LONGEST_FIELD, Unit::Chars).into_owned(),
+        let short = match self.form {
+            // Digits and our own units: nothing of a user's is left.
+            Form::Time => return in_time(text).map(Text::ours),
+            Form::First(count) => text.chars().take(count).collect(),
+            Form::Whole => cut(text, LONGEST_FIELD, Unit::Chars).into_owned(),
         };
         (!short.is_empty()).then(|| Text::theirs(&short))
     }
@@ -256,6 +270,24 @@ impl Field {
             (Source::Owner | Source::Data(_), _) => "?",
         }
     }
+}
+
+/// Seconds as people say them, such as `2 min 12 s`; the two largest units, and less than a second as one. `None` for what
+/// is no number of seconds, or of more than a year's.
+fn in_time(text: &str) -> Option<String> {
+    const YEAR: f64 = 366.0 * 86_400.0;
+    let seconds = text.parse::<f64>().ok().filter(|seconds| (0.0..YEAR).contains(seconds))?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is positive and less than a year"
+    )]
+    let seconds = (seconds.round() as u64).max(1);
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    let parts = [(days, "d"), (hours, "h"), (minutes, "min"), (seconds % 60, "s")];
+    let first = parts.iter().position(|(count, _)| *count > 0)?;
+    let said = parts.iter().skip(first).take(2).filter(|(count, _)| *count > 0);
+    Some(said.map(|(count, unit)| format!("{count} {unit}")).collect::<Vec<_>>().join(" "))
 }
 
 /// Enough of a field to find it by.
@@ -322,6 +354,27 @@ mod tests {
         assert_eq!(filled("{data.x} {data.y}", json!({"x": 20.5, "y": 20.0})), "20.5 20");
         let long = filled("{data.x}", json!({"x": "é".repeat(400)}));
         assert_eq!((long.chars().count(), long.ends_with('…')), (LONGEST_FIELD, true));
+    }
+
+    #[test]
+    fn seconds_are_said_as_people_say_them_and_anything_else_is_missing() {
+        for (given, expected) in [
+            (json!(132), " after 2 min 12 s"),
+            (json!("132"), " after 2 min 12 s"),
+            (json!(0.2), " after 1 s"),
+            (json!(59.6), " after 1 min"),
+            (json!(3600), " after 1 h"),
+            (json!(3725), " after 1 h 2 min"),
+            (json!(90_061), " after 1 d 1 h"),
+            (json!(-1), ""),
+            (json!(1e300), ""),
+            (json!("NaN"), ""),
+            (json!("soon"), ""),
+            (json!([1]), ""),
+            (json!(null), ""),
+        ] {
+            assert_eq!(filled("[ after {data.x|time}]", json!({"x": given.clone()})), expected, "{given}");
+        }
     }
 
     #[test]

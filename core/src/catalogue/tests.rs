@@ -1,5 +1,6 @@
 use super::*;
 use crate::ids::ResourceShape;
+use crate::lang::Lang;
 use crate::matching::{self, Occurrence, Rule};
 use crate::message::{self, LinkTemplate, LinkTemplates, Span};
 use crate::model::{Target, Way};
@@ -170,6 +171,7 @@ fn every_sample_says_something_whole_to_people() {
         application: LinkTemplate::parse("https://console.example/{owner}/{resource}").ok(),
         deployment: LinkTemplate::parse("https://console.example/{resource}/{deployment}").ok(),
         owner: LinkTemplate::parse("https://console.example/{owner}").ok(),
+        event: None,
     };
     let catalogue = builtin();
     for kind in catalogue.kinds() {
@@ -211,6 +213,27 @@ fn what_people_read_is_settled() {
         })
         .collect();
     insta::assert_snapshot!(lines.join("\n"));
+}
+
+#[test]
+fn the_beginning_and_the_end_of_a_deployment_read_as_one_story() {
+    let catalogue = builtin();
+    let names = Names { owner: None, resource: Some("shop-api".into()), author: None };
+    let said = |kind: &str| {
+        let event = catalogue.find(kind).unwrap().1.sample_event();
+        message::of(&catalogue, &event, &names, &LinkTemplates::default(), Lang::En)
+    };
+    let began = said("DEPLOYMENT_ACTION_BEGIN");
+    assert_eq!(began.title.to_string(), "Deployment of shop-api began");
+    for (kind, end) in [
+        ("DEPLOYMENT_SUCCESS", "succeeded after 2 min 12 s"),
+        ("DEPLOYMENT_FAIL", "failed after 4 min 7 s"),
+        ("DEPLOYMENT_ACTION_END", "ended after 2 min 12 s: OK"),
+    ] {
+        let ended = said(kind);
+        assert_eq!(ended.title.to_string(), format!("Deployment of shop-api {end}"));
+        assert_eq!((ended.thread, ended.story), (began.thread.clone(), began.story.clone()));
+    }
 }
 
 #[test]

@@ -27,6 +27,8 @@ impl Unit {
     pub fn size(self, text: &str) -> usize {
         match self {
             Self::Bytes => text.len(),
+            // Most texts are, and then every unit counts the same.
+            _ if text.is_ascii() => text.len(),
             Self::Chars | Self::Utf16 => text.chars().map(|c| self.of(c)).sum(),
         }
     }

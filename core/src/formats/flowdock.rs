@@ -8,10 +8,12 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::cut::{Unit, cut, written};
-use super::escape::{html, unlinked, unmentioned};
+use super::escape::{html, tagless, unlinked, unmentioned};
 use super::page::{Markup, page};
 use super::reply::by_status;
-use super::{Format, Outcome, Render, Rendering, actor, anything, details, points_at, utc, web_link};
+use super::{
+    Format, Outcome, Render, Rendering, actor, details, not_elsewhere, nothing, points_at, utc, web_link,
+};
 use crate::message::{Message, Severity, Text};
 use crate::model::Millis;
 use crate::ports::{Outgoing, Reply};
@@ -23,8 +25,9 @@ pub(super) const FORMAT: Format = Format {
     render: Render::Message(render),
     classify,
     recognises,
-    check: anything,
+    check: |url| not_elsewhere(url, "flowdock"),
     fields: &[],
+    spares: nothing,
     secret_url: true,
     signed: false,
 };
@@ -43,10 +46,11 @@ const LINKS: usize = 5;
 const URL: usize = 2000;
 
 const CHAT: Markup = Markup {
+    titled: true,
     max: CONTENT,
     unit: UNIT,
     ours: str::to_owned,
-    theirs: quiet,
+    theirs: bare,
     strong: str::to_owned,
     link: |label, url| format!("{label}: {url}"),
 };
@@ -91,7 +95,7 @@ fn inbox(message: &Message) -> Value {
         "from_address": FROM,
         "from_name": NAME,
         "project": project(&message.thread),
-        "subject": cut(&message.title.to_string(), SUBJECT, UNIT),
+        "subject": in_text(&message.title, SUBJECT),
         "content": content(message),
         "format": "html",
         "tags": tags(message),
@@ -108,7 +112,7 @@ fn chat(message: &Message) -> Value {
 
 fn activity(message: &Message) -> Value {
     let title = in_html(&message.title, SUBJECT);
-    let author = actor(message).map_or_else(|| NAME.into(), Text::to_string);
+    let author = actor(message).map_or_else(|| NAME.into(), |actor| in_text(actor, LABEL));
     let fields: Vec<Value> = details(message)
         .take(DETAILS)
         .map(|detail| {
@@ -133,7 +137,7 @@ fn activity(message: &Message) -> Value {
     json!({
         "event": "activity",
         "title": title,
-        "author": { "name": cut(&author, LABEL, UNIT) },
+        "author": { "name": author },
         // One thread a resource: the best this service had.
         "external_thread_id": cut(&message.thread, SUBJECT, UNIT),
         "thread": thread,
@@ -178,6 +182,15 @@ fn content(message: &Message) -> String {
 
 fn in_html(text: &Text, max: usize) -> String {
     written(text, max, UNIT, |text| text.write(html, |theirs| html(&quiet(theirs))))
+}
+
+fn in_text(text: &Text, max: usize) -> String {
+    written(text, max, UNIT, |text| text.write(str::to_owned, bare))
+}
+
+/// A user's words where nothing is markup; a relay may pass them on to where `<…>` is.
+fn bare(text: &str) -> String {
+    tagless(&quiet(text))
 }
 
 /// Tags are read out of the words themselves, and `@everyone` is one.

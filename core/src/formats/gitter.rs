@@ -9,7 +9,7 @@ use super::cut::Unit;
 use super::escape::{markdown, unlinked, unmentioned};
 use super::page::{Markup, page};
 use super::reply::by_status;
-use super::{Format, Render, Rendering, anything, points_at};
+use super::{Format, Render, Rendering, not_elsewhere, nothing, points_at};
 use crate::message::{Message, Severity};
 use crate::ports::Outgoing;
 
@@ -20,13 +20,15 @@ pub(super) const FORMAT: Format = Format {
     render: Render::Message(render),
     classify: by_status,
     recognises,
-    check: anything,
+    check: |url| not_elsewhere(url, "gitter"),
     fields: &[],
+    spares: nothing,
     secret_url: true,
     signed: false,
 };
 
 const PAGE: Markup = Markup {
+    titled: true,
     // Rooms took messages of 4,096 characters.
     max: 4096,
     unit: Unit::Utf16,

@@ -2,35 +2,72 @@
 //!
 //! A format is a pure function from an event to a request, with the receiver's vocabulary of failure beside it.
 
+mod attachment;
+mod closed;
+mod cloudevents;
 pub mod cut;
+mod discord;
 pub(crate) mod escape;
 mod flowdock;
 mod gitter;
+#[cfg(test)]
+mod golden;
+mod google_chat;
+mod gotify;
+#[cfg(test)]
+mod hostile;
+mod matrix;
+mod mattermost;
+mod ntfy;
 mod page;
+mod pagerduty;
 mod raw;
 mod reply;
+mod rocketchat;
 #[cfg(test)]
 pub(crate) mod samples;
 mod shown;
 mod slack;
+mod teams;
+mod telegram;
+mod zulip;
 
-use bytes::Bytes;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method};
 use jiff::Timestamp;
 use serde_json::Value;
 use url::Url;
 
+pub use self::closed::{closed, closed_services, warning};
 pub use self::reply::retry_after;
 pub use self::shown::{HIDDEN, is_masked, mask, shown};
 use crate::ids::DeliveryId;
-use crate::message::{Detail, Message, Text};
+use crate::message::{Detail, Message, Severity, Text};
 use crate::model::{Event, Fields, Millis};
 use crate::ports::{Outgoing, Reply};
 use crate::secret::Secret;
 
 /// Every format, in the order they are listed. The first four are those the platform's clients know.
-pub const FORMATS: &[Format] = &[raw::FORMAT, slack::FORMAT, flowdock::FORMAT, gitter::FORMAT];
+pub const FORMATS: &[Format] = &[
+    raw::FORMAT,
+    slack::FORMAT,
+    flowdock::FORMAT,
+    gitter::FORMAT,
+    mattermost::FORMAT,
+    rocketchat::FORMAT,
+    discord::FORMAT,
+    teams::FORMAT,
+    google_chat::FORMAT,
+    zulip::FORMAT,
+    matrix::FORMAT,
+    telegram::FORMAT,
+    ntfy::FORMAT,
+    gotify::FORMAT,
+    pagerduty::FORMAT,
+    cloudevents::FORMAT,
+];
 
 /// What a format is.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +87,8 @@ pub struct Format {
     pub check: fn(&Url) -> Result<(), &'static str>,
     /// What it takes besides the URL.
     pub fields: &'static [Field],
+    /// Whether a URL brings what a field says, so that a required one is not missed.
+    pub spares: fn(&Url, &str) -> bool,
     /// Whether the URL is a credential, and is shown masked.
     pub secret_url: bool,
     /// Whether requests carry Standard Webhooks headers.
@@ -67,7 +106,7 @@ pub struct Field {
     pub hint: &'static str,
     /// Whether it is a credential, and is never shown again.
     pub secret: bool,
-    /// Whether nothing can be sent without it.
+    /// Whether nothing can be sent without it, unless the URL brings it ([`Format::spares`]).
     pub required: bool,
     /// The rule it breaks, in words that never repeat it.
     pub check: fn(&str) -> Result<(), &'static str>,
@@ -91,15 +130,23 @@ impl Format {
     ///
     /// # Errors
     /// The first that is missing, not known, or breaks its rule.
-    pub fn check_fields(&self, fields: &Fields) -> Result<(), FieldError> {
+    pub fn check_fields(&self, url: &Url, fields: &Fields) -> Result<(), FieldError> {
         self.check_given_fields(fields)?;
-        match self.fields.iter().find(|field| field.required && !fields.contains_key(field.name)) {
+        match self.needed(url).find(|field| !fields.contains_key(field.name)) {
             None => Ok(()),
             Some(Field { name, hint, .. }) => Err(FieldError {
                 name: (*name).to_owned(),
-                rule: format!("{} needs `{name}`: {hint}", self.title),
+                rule: format!(
+                    "{} needs the field `{name}` ({hint}); the console, our own API and `sonnette hooks` take it",
+                    self.title
+                ),
             }),
         }
+    }
+
+    /// The fields nothing can be sent to this URL without.
+    pub fn needed(&self, url: &Url) -> impl Iterator<Item = &'static Field> {
+        self.fields.iter().filter(|field| field.required && !(self.spares)(url, field.name))
     }
 
     /// [`Format::check_fields`] for a preview, which does without what is not given.
@@ -137,9 +184,69 @@ impl Format {
     }
 }
 
+/// What came of rendering.
+#[derive(Debug)]
+pub enum Rendered {
+    /// The request.
+    Whole(Outgoing),
+    /// The message could not be rendered: a request with no more than what happened, and to what.
+    Plain(Outgoing),
+    /// Not even that. Another version of this program may know how.
+    Failed,
+}
+
+impl Rendered {
+    /// What is sent, if anything is.
+    pub fn request(self) -> Option<Outgoing> {
+        match self {
+            Self::Whole(request) | Self::Plain(request) => Some(request),
+            Self::Failed => None,
+        }
+    }
+}
+
+impl Format {
+    /// Makes the request. `message` says what the event says to people, where the format asks for it.
+    ///
+    /// A fault in a template, in a message or in a format costs the words it is about, never the delivery: this is where
+    /// a panic in any of them ends.
+    pub fn request(&self, it: &Rendering<'_>, message: impl FnOnce() -> Message) -> Rendered {
+        // Nothing outlives a panic in here but the inputs, which nobody changes.
+        let guarded = |make: &mut dyn FnMut() -> Outgoing| catch_unwind(AssertUnwindSafe(make)).ok();
+        let mut message = Some(message);
+        let whole = guarded(&mut || match self.render {
+            Render::Frame(render) => render(it),
+            Render::Message(render) => {
+                render(it, &message.take().map_or_else(|| Message::plain(it.event), |message| message()))
+            }
+        });
+        if let Some(request) = whole {
+            return Rendered::Whole(request);
+        }
+        let plain = match self.render {
+            Render::Frame(_) => None,
+            Render::Message(render) => guarded(&mut || render(it, &Message::plain(it.event))),
+        };
+        plain.map_or(Rendered::Failed, Rendered::Plain)
+    }
+}
+
 /// For fields and URLs without a rule of their own.
 fn anything<T: ?Sized>(_: &T) -> Result<(), &'static str> {
     Ok(())
+}
+
+/// For URLs that bring no field.
+fn nothing(_: &Url, _: &str) -> bool {
+    false
+}
+
+/// For credentials that go into a header.
+fn visible(value: &str) -> Result<(), &'static str> {
+    match value.bytes().all(|byte| byte.is_ascii_graphic()) {
+        true => Ok(()),
+        false => Err("a token is made of visible ASCII characters"),
+    }
 }
 
 /// From what a request is made.
@@ -162,6 +269,13 @@ pub struct Rendering<'a> {
     pub event: &'a Event,
     /// The delivery, the same on every attempt.
     pub delivery: DeliveryId,
+}
+
+impl Rendering<'_> {
+    /// The value of a field; empty if there is none.
+    fn field(&self, name: &str) -> &str {
+        self.fields.get(name).map_or("", Secret::expose)
+    }
 }
 
 /// What a reply means.
@@ -197,17 +311,70 @@ fn points_at(url: &Url, hosts: &[&str], path: &str) -> bool {
     hosts.contains(&host) && url.path().starts_with(path)
 }
 
+/// For formats of services that live where their users want: any host, but no URL of a service with an address of its own.
+fn not_elsewhere(url: &Url, own: &str) -> Result<(), &'static str> {
+    match recognise(url) {
+        Some(service) if service.name != own => {
+            Err("this URL belongs to another service: choose that service's format")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The URL with `pairs` at the end of its query, where it does not have them by name. What is there stays byte for byte:
+/// some services sign it.
+fn with_query(url: &Secret, pairs: &[(&str, &str)]) -> Secret {
+    let mut out = url.expose().to_owned();
+    let query = out.find('?').map(|at| out[at + 1..].to_owned());
+    let there = |name: &str| {
+        let names = query.as_deref().unwrap_or_default().split('&');
+        names.into_iter().any(|pair| pair.split('=').next() == Some(name))
+    };
+    for (name, value) in pairs.iter().filter(|(name, _)| !there(name)) {
+        let sign = match (out.contains('?'), out.ends_with(['?', '&'])) {
+            (false, _) => "?",
+            (true, true) => "",
+            (true, false) => "&",
+        };
+        out.extend([sign, name, "=", value]);
+    }
+    Secret::new(out)
+}
+
+/// A JSON object of these. `json!` would make a copy of each value, and of all that is in it.
+fn object<const N: usize>(pairs: [(&str, Value); N]) -> Value {
+    pairs.into_iter().collect()
+}
+
 /// A request with a JSON body.
 fn json(url: &Secret, body: &Value) -> Outgoing {
     let headers = vec![(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"))];
-    Outgoing { method: Method::POST, url: url.clone(), headers, body: Bytes::from(body.to_string()) }
+    // A value always becomes bytes; only its `Display`, which is slower, says so in its type.
+    let body = serde_json::to_vec(body).unwrap_or_else(|_| body.to_string().into_bytes());
+    Outgoing { method: Method::POST, url: url.clone(), headers, body: body.into() }
+}
+
+/// The same, with a credential in a header.
+fn with_credential(mut request: Outgoing, name: HeaderName, value: &str) -> Outgoing {
+    // Fields that go into headers are visible ASCII.
+    if let Ok(mut value) = HeaderValue::from_str(value) {
+        value.set_sensitive(true);
+        request.headers.push((name, value));
+    }
+    request
 }
 
 /// A link fit for any service: absolute http(s), normalised, without a sign that ends one in a chat's markup, and at
 /// most `max` bytes. Longer or other ones are `None`: a link cut in half is worse than none.
 pub(crate) fn web_link(url: &str, max: usize) -> Option<String> {
     let url = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
-    let mut out = String::with_capacity(url.as_str().len());
+    if url.as_str().len() > max {
+        return None;
+    }
+    if !url.as_str().contains(|c| "|<>()'\"`\\".contains(c)) {
+        return Some(url.into());
+    }
+    let mut out = String::with_capacity(url.as_str().len() + 12);
     for c in url.as_str().chars() {
         match c {
             '|' => out.push_str("%7C"),
@@ -235,8 +402,23 @@ pub(crate) fn actor(message: &Message) -> Option<&Text> {
     message.actor.as_ref().filter(|actor| !actor.is_empty())
 }
 
+/// A severity as red, green and blue, the same in every format that shows one.
+pub(crate) fn rgb(severity: Severity) -> u32 {
+    match severity {
+        Severity::Info => 0x3b_74c4,
+        Severity::Success => 0x2a_9d5c,
+        Severity::Warning => 0xd9_931e,
+        Severity::Error => 0xcc_3340,
+    }
+}
+
+/// The same as the web writes it, such as `#2a9d5c`.
+pub(crate) fn color(severity: Severity) -> String {
+    format!("#{:06x}", rgb(severity))
+}
+
 /// A time for people, such as `2026-01-02 10:00:00 UTC`.
-pub(crate) fn utc(at: Millis) -> String {
+pub fn utc(at: Millis) -> String {
     Timestamp::from_millisecond(at)
         .map_or_else(|_| at.to_string(), |time| time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
 }
@@ -267,6 +449,16 @@ mod tests {
             ("https://evil.example/hooks.slack.com/services/x", None),
             ("https://api.flowdock.com/v1/messages/chat/abc", Some("flowdock")),
             ("https://webhooks.gitter.im/e/abc", Some("gitter")),
+            ("https://chat.example/hooks/abcdefghijklmnopqrstuvwxyz", Some("mattermost")),
+            (
+                "https://chat.example/hooks/aaaaaaaaaaaaaaaaa/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
+                Some("rocketchat"),
+            ),
+            ("https://discord.com/api/webhooks/1/x", Some("discord")),
+            ("https://contoso.webhook.office.com/webhookb2/x", Some("teams")),
+            ("https://a.environment.api.powerplatform.com/x/workflows/y?sig=z", Some("teams")),
+            ("https://chat.googleapis.com/v1/spaces/A/messages?key=k&token=t", Some("google-chat")),
+            ("https://chat.example/hooks/mine", None),
             ("https://example.com/", None),
         ] {
             assert_eq!(recognise(&Url::parse(url).unwrap()).map(|format| format.name), name, "{url}");
@@ -295,12 +487,68 @@ mod tests {
     }
 
     #[test]
-    fn no_request_carries_authorization() {
-        let url = Secret::new("https://user:pass@example.com/v1/messages/chat/x");
+    fn the_documentation_lists_every_format_in_order() {
+        let page = include_str!("../../../docs/formats.md");
+        let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
+        assert_eq!(rows.len(), FORMATS.len());
+        for (row, format) in rows.iter().zip(FORMATS) {
+            assert!(row.starts_with(&format!("| `{}` | {} |", format.name, format.title)), "{row}");
+            for field in format.fields {
+                assert!(row.contains(&format!("`{}`", field.name)), "{} lacks `{}`", format.name, field.name);
+            }
+            let readme = include_str!("../../../README.md");
+            assert!(readme.contains(&format!("`{}`", format.name)), "README.md lacks {}", format.name);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_rendered_is_said_plainly() {
+        const FRAGILE: Format = Format {
+            render: Render::Message(|it, message| {
+                assert!(message.summary.is_empty(), "fails by design");
+                json(it.url, &Value::String(message.title.to_string()))
+            }),
+            ..slack::FORMAT
+        };
+        const BROKEN: Format =
+            Format { render: Render::Message(|_, _| panic!("by design")), ..slack::FORMAT };
+        const BROKEN_FRAME: Format = Format { render: Render::Frame(|_| panic!("by design")), ..raw::FORMAT };
+        let message = samples::messages().remove(0);
+        let (event, url, fields) =
+            (samples::event(&message), Secret::new("https://x.example/"), Fields::new());
+        let delivery = DeliveryId { event: event.id, n: 0 };
+        let it = Rendering { url: &url, fields: &fields, event: &event, delivery };
+        let whole = |rendered| matches!(rendered, Rendered::Whole(_));
+        let said = format!("\"DEPLOYMENT_SUCCESS: {}\"", event.resource.as_ref().unwrap());
+        let plain =
+            |rendered| matches!(rendered, Rendered::Plain(request) if request.body == said.as_bytes());
+        assert!(whole(slack::FORMAT.request(&it, || message.clone())));
+        assert!(plain(FRAGILE.request(&it, || message.clone())));
+        assert!(plain(FRAGILE.request(&it, || panic!("a template, by design"))));
+        assert!(matches!(BROKEN.request(&it, || message.clone()), Rendered::Failed));
+        assert!(matches!(BROKEN_FRAME.request(&it, || message.clone()), Rendered::Failed));
+        assert!(whole(raw::FORMAT.request(&it, || panic!("never asked"))));
         for format in FORMATS {
+            let fields = samples::fields(format);
+            let it = Rendering { fields: &fields, ..it };
+            assert!(whole(format.request(&it, || Message::plain(&event))), "{}", format.name);
+        }
+    }
+
+    #[test]
+    fn no_request_carries_authorization_but_by_a_field() {
+        let url = Secret::new("https://user:pass@example.com/v1/messages/chat/x");
+        for format in FORMATS.iter().filter(|format| format.fields.iter().all(|field| !field.secret)) {
             for message in samples::messages() {
                 let request = samples::request(format, &url, &message);
-                assert!(request.headers.iter().all(|(name, _)| name == "content-type"), "{}", format.name);
+                assert!(
+                    request
+                        .headers
+                        .iter()
+                        .all(|(name, _)| name == "content-type" || name.as_str().starts_with("ce-")),
+                    "{}",
+                    format.name
+                );
             }
         }
     }
@@ -315,7 +563,7 @@ mod tests {
                 for shape in shapes {
                     let url = Secret::new(format!("https://relay.example/v1/messages/{shape}"));
                     let request = samples::request(format, &url, &message);
-                    prop_assert!(serde_json::from_slice::<Value>(&request.body).is_ok());
+                    let _ = samples::read(&request);
                     prop_assert!(request.body.len() < 128 * 1024, "{} {}", format.name, request.body.len());
                 }
             }
@@ -324,6 +572,7 @@ mod tests {
         #[test]
         fn a_page_fits_whatever_it_is_made_of(message in samples::any_message(), max in 10_usize..3000) {
             let markup = page::Markup {
+                titled: true,
                 max,
                 unit: cut::Unit::Utf16,
                 ours: escape::html,
@@ -345,6 +594,7 @@ mod tests {
         }
         message.details = message.details.iter().cycle().take(200).cloned().collect();
         let markup = page::Markup {
+            titled: true,
             max: 4000,
             unit: cut::Unit::Utf16,
             ours: escape::mrkdwn,

@@ -26,6 +26,20 @@ pub(super) fn again(reply: &Reply, now: Millis) -> Outcome {
     Outcome::Again { not_before: retry_after(reply, now) }
 }
 
+/// The body as JSON; null if it is none.
+pub(super) fn said(reply: &Reply) -> Value {
+    serde_json::from_slice(&reply.body).unwrap_or_default()
+}
+
+/// Whether a chat says yes in words: `ok`, as Slack and Mattermost do, or in the JSON of Rocket.Chat, Zulip and Telegram.
+pub(super) fn says_yes(reply: &Reply) -> bool {
+    if reply.body.trim_ascii().eq_ignore_ascii_case(b"ok") {
+        return true;
+    }
+    let said = said(reply);
+    said["success"] == true || said["result"] == "success" || said["ok"] == true
+}
+
 /// When a receiver asks to be tried again, in milliseconds since 1970; `None` if it does not say, or says junk.
 ///
 /// Reads `Retry-After` as seconds, whole or decimal, or as an HTTP date in its three spellings (RFC 9110, sections
@@ -182,7 +196,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_reply_breaks_the_reading(status: u16, header: Option<String>, body: Vec<u8>, now: i64) {
-            let reply = Reply { status, retry_after: header, body: body.into() };
+            let reply = Reply { status, retry_after: header, body: body.into(), renewed: false };
             for format in crate::formats::FORMATS {
                 let _ = (format.classify)(&reply, now);
             }

@@ -1,10 +1,13 @@
 //! Messages, replies and events for the tests of every format and letter.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::Value;
+use url::form_urlencoded;
 
-use super::{Format, Render, Rendering};
+use super::{Field, Format, Render, Rendering};
 use crate::frame;
 use crate::ids::{DeliveryId, EventId};
 use crate::message::{Detail, Link, Message, Severity, Text};
@@ -15,7 +18,7 @@ use crate::secret::Secret;
 const OWNER: &str = "orga_22222222-2222-4222-8222-222222222222";
 const APP: &str = "app_33333333-3333-4333-8333-333333333333";
 
-fn sentence(before: &str, theirs: &str, after: &str) -> Text {
+pub(crate) fn sentence(before: &str, theirs: &str, after: &str) -> Text {
     let mut text = Text::ours(before);
     text.push(Text::theirs(theirs));
     text.push(Text::ours(after));
@@ -39,6 +42,7 @@ pub(crate) fn named() -> Vec<(&'static str, Message)> {
                 kind: "DEPLOYMENT_SUCCESS".into(),
                 severity: Severity::Success,
                 title: sentence("Deployment of ", "shop-api", " succeeded"),
+                about: Text::theirs("shop-api"),
                 summary: sentence("Version ", "1.4.2", " is online after 2 minutes & 3 seconds."),
                 details: vec![
                     detail("Application", Text::theirs("shop-api")),
@@ -62,6 +66,7 @@ pub(crate) fn named() -> Vec<(&'static str, Message)> {
                 kind: "CREDITS_ADDED".into(),
                 severity: Severity::Info,
                 title: Text::ours("Credits were added"),
+                about: Text::theirs("ACME"),
                 summary: Text::default(),
                 details: Vec::new(),
                 links: Vec::new(),
@@ -78,6 +83,7 @@ pub(crate) fn named() -> Vec<(&'static str, Message)> {
                 kind: "DEPLOYMENT_FAIL".into(),
                 severity: Severity::Error,
                 title: sentence("Deployment of ", "<!channel> *http://evil.example* `x", " failed"),
+                about: Text::theirs("<!channel> *http://evil.example* `x"),
                 summary: sentence("", "@everyone & <script>alert('x')</script>\r\nBcc: a@b.example", ""),
                 details: vec![
                     detail("Branch", Text::theirs("[click](http://evil.example) \u{202E}gnp.exe")),
@@ -100,6 +106,61 @@ pub(crate) fn named() -> Vec<(&'static str, Message)> {
 
 pub(crate) fn messages() -> Vec<Message> {
     named().into_iter().map(|(_, message)| message).collect()
+}
+
+/// What somebody would put into a name or a commit message: `hostile.txt`, read.
+pub(crate) fn hostile() -> Vec<String> {
+    let line = |line: &str| {
+        let (text, times) = match line.rsplit_once("\" x ") {
+            Some((text, times)) => (format!("{text}\""), times.parse().unwrap()),
+            None => (line.to_owned(), 1),
+        };
+        serde_json::from_str::<String>(&text).unwrap().repeat(times)
+    };
+    let lines = include_str!("hostile.txt").lines();
+    lines.filter(|line| !line.is_empty() && !line.starts_with("//")).map(line).collect()
+}
+
+/// The sender Flowdock's inbox is shown.
+pub(crate) const FROM: &str = "notifications@sonnette.invalid";
+
+/// URLs of every shape a format posts to, at a host that is nobody's.
+pub(crate) fn urls(format: &Format) -> &'static [&'static str] {
+    match format.name {
+        "flowdock" => &[
+            "https://relay.example/v1/messages/team_inbox/0123456789abcdef",
+            "https://relay.example/v1/messages/chat/0123456789abcdef",
+            "https://relay.example/messages?flow_token=0123456789abcdef",
+        ],
+        "teams" => &[
+            "https://relay.example/workflows/0123456789abcdef/triggers/manual/paths/invoke?sig=a%2Fb",
+            "https://relay.example/webhookb2/0123456789abcdef",
+        ],
+        "zulip" => &["https://relay.example/api/v1/messages"],
+        "matrix" => &["https://relay.example/", "https://relay.example/webhook/0123456789abcdef"],
+        "telegram" => &["https://relay.example/bot123456789:AAexample/sendMessage"],
+        "ntfy" => &["https://relay.example/alerts"],
+        "gotify" => &["https://relay.example/message"],
+        "pagerduty" => &["https://relay.example/v2/enqueue"],
+        _ => &["https://relay.example/hooks/0123456789abcdef"],
+    }
+}
+
+/// Values one of which every field takes that a format cannot do without.
+const VALUES: &[&str] = &[
+    "x",
+    "123456789",
+    "!room:example.org",
+    "bot@example.org",
+    "0123456789abcdef0123456789abcdef",
+    "123456789:AAexample",
+];
+
+/// Fields a format cannot do without.
+pub(crate) fn fields(format: &Format) -> Fields {
+    let taken = |field: &Field| VALUES.iter().find(|value| (field.check)(value).is_ok()).unwrap();
+    let needed = format.fields.iter().filter(|field| field.required);
+    needed.map(|field| (field.name.to_owned(), Secret::new(*taken(field)))).collect()
 }
 
 /// Whole messages are large: fewer of them are tried than of a text.
@@ -168,6 +229,7 @@ pub(crate) fn any_message() -> impl Strategy<Value = Message> {
             kind: "DEPLOYMENT_FAIL".into(),
             severity: Severity::ALL[severity],
             title: sentence("Title: ", &title.to_string(), ""),
+            about: Text::theirs(&title.to_string()),
             summary,
             details,
             links: links
@@ -195,13 +257,27 @@ pub(crate) fn event(message: &Message) -> Event {
 /// The request a format makes of a message.
 pub(crate) fn request(format: &Format, url: &Secret, message: &Message) -> Outgoing {
     let event = event(message);
-    let fields = Fields::new();
+    let fields = fields(format);
     let rendering =
         Rendering { url, fields: &fields, event: &event, delivery: DeliveryId { event: event.id, n: 0 } };
     match format.render {
         Render::Frame(render) => render(&rendering),
         Render::Message(render) => render(&rendering, message),
     }
+}
+
+/// The body as JSON; a form becomes an object.
+pub(crate) fn read(request: &Outgoing) -> Value {
+    let form = request.headers.iter().any(|(name, value)| {
+        name == "content-type" && value.as_bytes().starts_with(b"application/x-www-form-urlencoded")
+    });
+    if !form {
+        return serde_json::from_slice(&request.body).unwrap();
+    }
+    let pairs: BTreeMap<String, Value> = form_urlencoded::parse(&request.body)
+        .map(|(name, value)| (name.into_owned(), Value::String(value.into_owned())))
+        .collect();
+    serde_json::to_value(pairs).unwrap()
 }
 
 /// Its body.
@@ -215,5 +291,5 @@ pub(crate) fn shown(format: &Format, url: &str, message: &Message) -> String {
 }
 
 pub(crate) fn reply(status: u16, body: &str) -> Reply {
-    Reply { status, retry_after: None, body: Bytes::copy_from_slice(body.as_bytes()) }
+    Reply { status, retry_after: None, body: Bytes::copy_from_slice(body.as_bytes()), renewed: false }
 }

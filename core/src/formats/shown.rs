@@ -9,7 +9,24 @@ use crate::secret::Secret;
 pub const HIDDEN: &str = "…";
 
 /// What may stand in a path before the credential and says which shape of the service is meant.
-const WORDS: &[&str] = &["services", "v1", "messages", "team_inbox", "chat", "e"];
+const WORDS: &[&str] = &[
+    "services",
+    "v1",
+    "messages",
+    "team_inbox",
+    "chat",
+    "e",
+    "hooks",
+    "api",
+    "v10",
+    "webhooks",
+    "webhookb2",
+    "spaces",
+    "workflows",
+    "powerautomate",
+    "automations",
+    "direct",
+];
 
 /// Fewer characters than this are hidden without showing their end: four would be too much of them.
 const ENOUGH: usize = 16;
@@ -75,6 +92,23 @@ mod tests {
             ("https://webhooks.gitter.im/e/short", "https://webhooks.gitter.im/e/…"),
             ("https://relay.example/messages?flow_token=0123456789abcdef", "https://relay.example/…cdef"),
             ("https://relay.example/", "https://relay.example/…"),
+            ("https://chat.example/hooks/abcdefghijklmnopqrstuvwxyz", "https://chat.example/hooks/…wxyz"),
+            (
+                "https://discord.com/api/webhooks/123456789012345678/abcdefghijkl?thread_id=1",
+                "https://discord.com/api/webhooks/…id=1",
+            ),
+            (
+                "https://chat.googleapis.com/v1/spaces/AAAA/messages?key=0123456789&token=abcdefgh",
+                "https://chat.googleapis.com/v1/spaces/…efgh",
+            ),
+            (
+                "https://x.environment.api.powerplatform.com:443/powerautomate/automations/direct/workflows/abc?sig=defg",
+                "https://x.environment.api.powerplatform.com/powerautomate/automations/direct/workflows/…",
+            ),
+            (
+                "https://contoso.webhook.office.com/webhookb2/1@2/IncomingWebhook/345678",
+                "https://contoso.webhook.office.com/webhookb2/…5678",
+            ),
             ("https://[2001:db8::1]/chat/x", "https://[2001:db8::1]/chat/…"),
         ] {
             assert_eq!(masked(url), expected);
@@ -89,7 +123,12 @@ mod tests {
             ("raw", "https://:pw@example.com/a", "https://:…@example.com/a"),
             ("raw", "https://token@example.com/a", "https://…@example.com/a"),
             ("raw", "https://hooks.slack.com/services/T0/B0/abc", "https://hooks.slack.com/services/…"),
-            ("slack", "https://chat.example/hooks/abcdefghijklmnop", "https://chat.example/…mnop"),
+            ("slack", "https://chat.example/hooks/abcdefghijklmnop", "https://chat.example/hooks/…mnop"),
+            (
+                "raw",
+                "https://discord.com/api/webhooks/1/abcdefghijklmnopq",
+                "https://discord.com/api/webhooks/…nopq",
+            ),
             ("fax", "https://example.com/a?b=c", "https://example.com/…"),
             ("raw", "not a url", "…"),
         ] {

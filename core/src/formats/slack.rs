@@ -2,18 +2,22 @@
 //!
 //! A title block, then a coloured attachment that holds the rest: the colour bar exists only there. `text` is what
 //! Slack shows in notifications because there are blocks, and all the lookalikes show, so it carries the whole message.
-//! Sources: docs.slack.dev, "Sending messages using incoming webhooks", "Blocks", "Formatting message text"; limits
+//! An incoming webhook is not told which message it made, so there are no threads and nothing is changed afterwards: the
+//! beginning and the end of a deployment are two messages of one wording. Sources: docs.slack.dev, "Sending messages using incoming webhooks", "Blocks", "Formatting message text"; limits
 //! as `slack_sdk` 3.47 has them.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use url::Url;
 
 use super::cut::{Unit, cut, written};
-use super::escape::{mrkdwn, unlinked, unmentioned};
+use super::escape::{self, mrkdwn, quiet};
 use super::page::{Markup, page};
-use super::reply::{again, by_status};
-use super::{Format, Outcome, Render, Rendering, actor, anything, details, points_at, utc, web_link};
-use crate::message::{Detail, Message, Severity, Text};
+use super::reply::{again, by_status, says_yes};
+use super::{
+    Format, Outcome, Render, Rendering, actor, color, details, not_elsewhere, nothing, object, points_at,
+    utc, web_link,
+};
+use crate::message::{Detail, Message, Text};
 use crate::model::Millis;
 use crate::ports::{Outgoing, Reply};
 
@@ -24,8 +28,9 @@ pub(super) const FORMAT: Format = Format {
     render: Render::Message(render),
     classify,
     recognises,
-    check: anything,
+    check,
     fields: &[],
+    spares: nothing,
     secret_url: true,
     signed: false,
 };
@@ -45,6 +50,7 @@ const URL: usize = 3000;
 const TEXT: usize = 4000;
 
 const PAGE: Markup = Markup {
+    titled: true,
     max: TEXT,
     unit: UNIT,
     ours: mrkdwn,
@@ -57,35 +63,42 @@ fn recognises(url: &Url) -> bool {
     points_at(url, &["hooks.slack.com", "hooks.slack-gov.com"], "/services/")
 }
 
-fn render(it: &Rendering<'_>, message: &Message) -> Outgoing {
-    let title = plain(&message.title, HEADER);
-    let body = json!({
-        "text": page(message, &PAGE),
-        "unfurl_links": false,
-        "unfurl_media": false,
-        "blocks": [{ "type": "header", "text": title }],
-        "attachments": [{
-            "color": color(message.severity),
-            "fallback": written(&message.title, HEADER, UNIT, |text| text.write(mrkdwn, anywhere)),
-            "blocks": blocks(message),
-        }],
-    });
-    super::json(it.url, &body)
+/// Also the lookalikes' URLs, and those of relays.
+fn check(url: &Url) -> Result<(), &'static str> {
+    let own = url.host_str().is_some_and(|host| host == "hooks.slack.com" || host == "hooks.slack-gov.com");
+    match super::recognise(url) {
+        _ if own && !recognises(url) => Err(
+            "an incoming webhook of Slack is https://hooks.slack.com/services/…; triggers of workflows take other bodies",
+        ),
+        Some(service) if !["slack", "mattermost", "rocketchat"].contains(&service.name) => {
+            not_elsewhere(url, "slack")
+        }
+        _ => Ok(()),
+    }
 }
 
-fn color(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Info => "#3b74c4",
-        Severity::Success => "#2a9d5c",
-        Severity::Warning => "#d9931e",
-        Severity::Error => "#cc3340",
-    }
+fn render(it: &Rendering<'_>, message: &Message) -> Outgoing {
+    let title = plain(&message.title, HEADER);
+    let fallback = written(&message.title, HEADER, UNIT, |text| text.write(mrkdwn, anywhere));
+    let attachment = object([
+        ("color", color(message.severity).into()),
+        ("fallback", fallback.into()),
+        ("blocks", blocks(message).into()),
+    ]);
+    let body = object([
+        ("text", page(message, &PAGE).into()),
+        ("unfurl_links", false.into()),
+        ("unfurl_media", false.into()),
+        ("blocks", vec![object([("type", "header".into()), ("text", title)])].into()),
+        ("attachments", vec![attachment].into()),
+    ]);
+    super::json(it.url, &body)
 }
 
 fn blocks(message: &Message) -> Vec<Value> {
     let mut blocks = Vec::new();
     if !message.summary.is_empty() {
-        blocks.push(json!({ "type": "section", "text": plain(&message.summary, SECTION) }));
+        blocks.push(object([("type", "section".into()), ("text", plain(&message.summary, SECTION))]));
     }
     let facts: Vec<&Detail> = details(message).take(FIELDS * SECTIONS).collect();
     for facts in facts.chunks(FIELDS) {
@@ -98,7 +111,7 @@ fn blocks(message: &Message) -> Vec<Value> {
                 marked(label + &value)
             })
             .collect();
-        blocks.push(json!({ "type": "section", "fields": fields }));
+        blocks.push(object([("type", "section".into()), ("fields", fields.into())]));
     }
     let buttons: Vec<Value> = message
         .links
@@ -106,12 +119,13 @@ fn blocks(message: &Message) -> Vec<Value> {
         .filter(|link| !link.label.is_empty())
         .filter_map(|link| {
             let label = plain(&Text::ours(link.label.as_str()), BUTTON);
-            Some(json!({ "type": "button", "text": label, "url": web_link(&link.url, URL)? }))
+            let url = web_link(&link.url, URL)?;
+            Some(object([("type", "button".into()), ("text", label), ("url", url.into())]))
         })
         .take(BUTTONS)
         .collect();
     if !buttons.is_empty() {
-        blocks.push(json!({ "type": "actions", "elements": buttons }));
+        blocks.push(object([("type", "actions".into()), ("elements", buttons.into())]));
     }
     let mut context = Vec::new();
     if let Some(actor) = actor(message) {
@@ -122,7 +136,7 @@ fn blocks(message: &Message) -> Vec<Value> {
     // Slack shows it in the reader's own time zone; the words after the bar are for those who cannot.
     let seconds = message.at.div_euclid(1000);
     context.push(marked(format!("<!date^{seconds}^{{date_short_pretty}} {{time}}|{}>", utc(message.at))));
-    blocks.push(json!({ "type": "context", "elements": context }));
+    blocks.push(object([("type", "context".into()), ("elements", context.into())]));
     blocks
 }
 
@@ -130,34 +144,30 @@ fn blocks(message: &Message) -> Vec<Value> {
 fn plain(text: &Text, max: usize) -> Value {
     let text = text.to_string();
     let text = if text.trim().is_empty() { "…" } else { text.as_str() };
-    json!({ "type": "plain_text", "text": cut(text, max, UNIT), "emoji": false })
+    object([("type", "plain_text".into()), ("text", cut(text, max, UNIT).into()), ("emoji", false.into())])
 }
 
 /// Text with markup. `verbatim` keeps Slack from making links and mentions out of bare words.
 fn marked(text: String) -> Value {
-    json!({ "type": "mrkdwn", "text": text, "verbatim": true })
+    object([("type", "mrkdwn".into()), ("text", text.into()), ("verbatim", true.into())])
 }
 
-/// A user's words as code: `*`, `_` and `~` have no escape in mrkdwn, and nothing is markup in there.
+/// A user's words as code: `*`, `_` and `~` have no escape in mrkdwn.
 fn code(text: &str) -> String {
-    if text.trim().is_empty() {
-        return text.to_owned();
-    }
-    format!("`{}`", mrkdwn(&text.replace('`', "'")))
+    mrkdwn(&escape::code(text))
 }
 
 /// A user's words where the lookalikes' Markdown counts too: no link made of brackets, no mention, no
 /// bare link, no code that swallows the lines after it.
 fn anywhere(text: &str) -> String {
-    let text = unmentioned(&unlinked(text), &['@']).replace("](", "]\u{200B}(");
-    mrkdwn(&text.replace('`', "'"))
+    mrkdwn(&quiet(text).replace('`', "'"))
 }
 
 /// Slack says what is wrong in one word of text, and says some of it with a 200 from behind a proxy.
 fn classify(reply: &Reply, now: Millis) -> Outcome {
     let body = std::str::from_utf8(&reply.body).unwrap_or_default().trim();
     match by_status(reply, now) {
-        Outcome::Delivered if reply.status == 204 || is_yes(body) => Outcome::Delivered,
+        Outcome::Delivered if reply.status == 204 || says_yes(reply) => Outcome::Delivered,
         wait @ Outcome::Again { .. } => wait,
         Outcome::Gone => Outcome::Gone,
         // A 2xx that does not say `ok` was not posted as far as we know. To repeat what nobody understood could fill
@@ -176,15 +186,6 @@ fn classify(reply: &Reply, now: Millis) -> Outcome {
             _ => Outcome::Refused,
         },
     }
-}
-
-/// `ok`, as Slack, Mattermost and Discord say it, or the JSON of Rocket.Chat and Zulip.
-fn is_yes(body: &str) -> bool {
-    if body.eq_ignore_ascii_case("ok") {
-        return true;
-    }
-    let said: Value = serde_json::from_str(body).unwrap_or_default();
-    said["success"] == true || said["result"] == "success" || said["ok"] == true
 }
 
 #[cfg(test)]
@@ -243,6 +244,17 @@ mod tests {
         }
         let limited = Reply { retry_after: Some("30".into()), ..reply(429, "rate_limited") };
         assert_eq!(classify(&limited, 1_000), Outcome::Again { not_before: Some(31_000) });
+    }
+
+    #[test]
+    fn a_url_that_slack_does_not_take_is_refused() {
+        let taken = |url: &str| check(&Url::parse(url).unwrap()).is_ok();
+        assert!(taken(URL));
+        assert!(taken("https://chat.example/hooks/abcdefghijklmnopqrstuvwxyz"));
+        assert!(taken("https://discord.com/api/webhooks/1/x/slack"));
+        assert!(!taken("https://hooks.slack.com/triggers/T0/1/x"));
+        assert!(!taken("https://hooks.slack.com/"));
+        assert!(!taken("https://discord.com/api/webhooks/1/x"));
     }
 
     /// Every string of a body with the key it stands at.

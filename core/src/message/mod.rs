@@ -10,7 +10,7 @@ use std::fmt;
 pub use build::{author, of, of_kind};
 pub use links::{LinkError, LinkTemplate, LinkTemplates};
 
-use crate::model::Millis;
+use crate::model::{Event, Millis};
 use crate::words::words;
 
 /// How much it matters, which formats show as a colour.
@@ -144,6 +144,8 @@ pub struct Message {
     pub severity: Severity,
     /// One line that says it all.
     pub title: Text,
+    /// What it is about, by its name: the application or add-on, else the owner.
+    pub about: Text,
     /// One or two sentences more; may be empty.
     pub summary: Text,
     /// Facts, the most telling first.
@@ -160,6 +162,30 @@ pub struct Message {
     pub story: String,
     /// Whether it begins trouble that lasts, or ends what began before in the same thread.
     pub incident: Option<Incident>,
+}
+
+impl Message {
+    /// The least that can be said: what happened, and to what. For when nothing more can.
+    pub fn plain(event: &Event) -> Self {
+        let about = event.resource.as_ref().map_or_else(|| event.owner.to_string(), ToString::to_string);
+        let mut title = Text::ours(event.kind.as_str());
+        title.push(Text::ours(": "));
+        title.push(Text::theirs(&about));
+        Self {
+            kind: event.kind.clone(),
+            severity: Severity::Info,
+            title,
+            about: Text::theirs(&about),
+            summary: Text::default(),
+            details: Vec::new(),
+            links: Vec::new(),
+            actor: None,
+            at: event.id.at(),
+            thread: about,
+            story: event.id.to_string(),
+            incident: None,
+        }
+    }
 }
 
 words! {

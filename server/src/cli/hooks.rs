@@ -151,6 +151,10 @@ struct Places {
     /// The format of the URLs: one for all, or one each in the same order; recognised by the URL if left out
     #[arg(long = "format", value_name = "FORMAT", requires = "urls", value_parser = format_names())]
     formats: Vec<String>,
+    /// What a format needs besides the URL, such as `chat=-1001234567890`; `NAME=@FILE` reads a credential from a file. Of the
+    /// second URL `2.NAME=VALUE`, and so on
+    #[arg(long = "field", value_name = "NAME=VALUE", requires = "urls", value_parser = parse_field)]
+    fields: Vec<(usize, String, String)>,
     /// Whom to write to: `organisation`, `organisation:ADMIN,MANAGER`, `user_…` or an address; can be repeated
     #[arg(long = "email", value_name = "TARGET", conflicts_with = "urls", value_parser = parse_target)]
     targets: Vec<Value>,
@@ -172,6 +176,26 @@ struct Choice {
 
 fn format_names() -> clap::builder::PossibleValuesParser {
     formats::FORMATS.iter().map(|format| format.name).collect::<Vec<_>>().into()
+}
+
+/// Errors never repeat the value: it may be a credential.
+fn parse_field(text: &str) -> Result<(usize, String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("it must be NAME=VALUE or NAME=@FILE")?;
+    let (place, name) = match name.split_once('.') {
+        Some((place, name)) => {
+            (place.parse().ok().filter(|place| *place > 0).ok_or("URLs are counted from 1")?, name)
+        }
+        None => (1, name),
+    };
+    let value = match value.strip_prefix('@') {
+        // A name of a channel begins with the sign too; no file is called so by accident.
+        Some(path) if std::path::Path::new(path).is_file() => {
+            let read = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
+            read.trim_end_matches(['\r', '\n']).to_owned()
+        }
+        _ => value.to_owned(),
+    };
+    Ok((place - 1, name.to_owned(), value))
 }
 
 fn parse_target(text: &str) -> Result<Value, String> {
@@ -223,12 +247,20 @@ impl Places {
                 self.urls.len()
             ))),
         };
-        let entries = self
-            .urls
-            .iter()
-            .enumerate()
-            .map(|(place, url)| Ok::<_, Failure>(json!({"format": format(place, url)?, "url": url})));
-        entries.collect::<Result<_, _>>().map(Value::Array)
+        if let Some((place, ..)) = self.fields.iter().find(|(place, ..)| *place >= self.urls.len()) {
+            return Err(Failure::Usage(format!("--field: there is no URL number {}", place + 1)));
+        }
+        let entry = |(place, url): (usize, &String)| {
+            let mut entry = json!({"format": format(place, url)?, "url": url});
+            let own = self.fields.iter().filter(|(of, ..)| *of == place);
+            let fields: Map<String, Value> =
+                own.map(|(_, name, value)| (name.clone(), value.as_str().into())).collect();
+            if !fields.is_empty() {
+                entry["fields"] = fields.into();
+            }
+            Ok::<_, Failure>(entry)
+        };
+        self.urls.iter().enumerate().map(entry).collect::<Result<_, _>>().map(Value::Array)
     }
 }
 
@@ -259,6 +291,8 @@ struct Hook {
     #[serde(default)]
     dead: u64,
     rotating_until: Option<i64>,
+    #[serde(default)]
+    warnings: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -389,7 +423,7 @@ pub(super) async fn run(
         Verb::Remove { id, yes } => {
             let (_, hook) = fetch(client, *id).await?;
             terminal.confirm(*yes, &hook.what_stops())?;
-            client.delete(&format!("/hooks/{id}")).await?;
+            client.delete(&format!("/hooks/{id}"), &[]).await?;
             terminal.note("Removed.")
         }
         Verb::Pause { id } => {
@@ -412,7 +446,13 @@ pub(super) async fn run(
 
 fn shown(value: &Value, terminal: &mut Terminal) -> Result<(), Failure> {
     let hook: Hook = list::read(value)?;
-    terminal.result(value, || hook.card())
+    terminal.result(value, || hook.card())?;
+    warn(&hook, terminal)
+}
+
+/// What the maker of a hook should know, beside the hook.
+fn warn(hook: &Hook, terminal: &mut Terminal) -> Result<(), Failure> {
+    hook.warnings.iter().try_for_each(|warning| terminal.note(&clean(&format!("Warning: {warning}."))))
 }
 
 async fn add(args: &AddArgs, client: &mut Client, terminal: &mut Terminal) -> Result<(), Failure> {
@@ -427,6 +467,7 @@ async fn add(args: &AddArgs, client: &mut Client, terminal: &mut Terminal) -> Re
         let secret = secret.map(|secret| facts(&[("secret", secret.to_owned())]));
         secret.map_or_else(|| hook.card(), |secret| format!("{}\n{secret}", hook.card()))
     })?;
+    warn(&hook, terminal)?;
     match secret {
         Some(_) => {
             terminal.note("The secret is shown this once. Give it to whoever verifies our signatures.")
@@ -676,6 +717,46 @@ mod tests {
         );
         assert!(out.ends_with("secret  whsec_abc\n"), "{out}");
         assert_eq!(err, "The secret is shown this once. Give it to whoever verifies our signatures.\n");
+    }
+
+    #[test]
+    fn fields_belong_to_their_url_and_credentials_come_from_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("token");
+        std::fs::write(&file, "123:abc\n").unwrap();
+        let file = file.display();
+        let HooksArgs { verb: Verb::Add(args), .. } = parse_as(&format!(
+            "hooks add --owner {OWNER} --name Chat --url https://api.telegram.org --field token=@{file} \
+             --field chat=@acme_ops --url https://x.example/ --format telegram --format raw"
+        )) else {
+            panic!("another command")
+        };
+        assert_eq!(
+            args.places.urls().unwrap(),
+            json!([
+                {"format": "telegram", "url": "https://api.telegram.org",
+                 "fields": {"token": "123:abc", "chat": "@acme_ops"}},
+                {"format": "raw", "url": "https://x.example/"}
+            ])
+        );
+        for wrong in ["token", "0.token=x", "x.token=y"] {
+            let words =
+                format!("hooks add --owner {OWNER} --name Chat --url https://x.example/ --field {wrong}");
+            assert!(refuses(&words), "{wrong}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_warning_of_the_server_is_shown_beside_the_hook() {
+        let mut reply = webhook();
+        reply["warnings"] = json!(["urls[0]: it closed\u{1b}[2J"]);
+        let server = Server::answering([(201, reply)]).await;
+        let words = format!("add --owner {OWNER} --name Chat --url https://api.flowdock.com/messages");
+        let (result, out, err) = run_on(&server, &words, None).await;
+        result.unwrap();
+        assert_eq!(server.asked()[0].1["urls"][0]["format"], "flowdock");
+        assert!(!out.contains("it closed"), "{out}");
+        assert_eq!(err, "Warning: urls[0]: it closed\u{FFFD}[2J.\n");
     }
 
     #[tokio::test]

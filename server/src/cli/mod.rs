@@ -3,6 +3,7 @@
 //! Commands that ask a running server speak its HTTP API, as anybody could, and live here, one file a noun. Those that are
 //! the server (`serve`, `demo`, …) are only read here: [`run`] hands them to whoever can build one.
 
+mod bounce;
 pub(crate) mod client;
 mod deliveries;
 mod directory;
@@ -13,6 +14,7 @@ mod import;
 mod link;
 mod list;
 mod preview;
+mod suppressions;
 mod table;
 mod terminal;
 mod token;
@@ -25,6 +27,7 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
+pub use bounce::BounceArgs;
 pub use deliveries::DeliveriesArgs;
 pub use directory::{AddonArgs, AppArgs, OrgArgs, UserArgs};
 pub use emit::EmitArgs;
@@ -35,6 +38,7 @@ pub use link::LinkArgs;
 pub use preview::{
     MailPreviewArgs, PreviewArgs, print_here as print_preview, say_written, write as write_letter,
 };
+pub use suppressions::SuppressionsArgs;
 pub use token::TokenArgs;
 
 use client::Access;
@@ -81,6 +85,10 @@ pub enum Command {
     Addon(AddonArgs),
     /// Tokens: operator tokens for the platform, pairs for people
     Token(TokenArgs),
+    /// Addresses that are not written to any more, and why (needs an operator token)
+    Suppressions(SuppressionsArgs),
+    /// Take what came back by mail from standard input: a mail server pipes bounces and complaints into it
+    Bounce(BounceArgs),
     /// Print a link that signs somebody in to the console (needs an operator token)
     Link(LinkArgs),
     /// Import users, organisations, members, applications and add-ons from a file of JSON lines
@@ -227,6 +235,7 @@ pub fn run(cli: Cli, server_side: impl FnOnce(ServerCommand) -> anyhow::Result<E
     match ask(&command, &mut terminal) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
+            let failure = command.fails_by(failure);
             if !failure.is_silent() {
                 // If this cannot be written either, the exit code still says it.
                 let _ = terminal.note(&format!("error: {failure}"));
@@ -255,6 +264,8 @@ enum Asking {
     App(AppArgs),
     Addon(AddonArgs),
     Token(TokenArgs),
+    Suppressions(SuppressionsArgs),
+    Bounce(BounceArgs),
     Link(LinkArgs),
     Import(ImportArgs),
 }
@@ -285,6 +296,8 @@ fn split(command: Command) -> Side {
         Command::App(args) => Asking::App(args),
         Command::Addon(args) => Asking::Addon(args),
         Command::Token(args) => Asking::Token(args),
+        Command::Suppressions(args) => Asking::Suppressions(args),
+        Command::Bounce(args) => Asking::Bounce(args),
         Command::Link(args) => Asking::Link(args),
         Command::Import(args) => Asking::Import(args),
     };
@@ -292,6 +305,15 @@ fn split(command: Command) -> Side {
 }
 
 impl Asking {
+    /// How a failure ends it. A mail server gives up what it pipes into us for any code it does not know: a wrong token is as
+    /// good a reason to wait as a server that is away.
+    fn fails_by(&self, failure: Failure) -> Failure {
+        match self {
+            Self::Bounce(_) => Failure::Again(Box::new(failure)),
+            _ => failure,
+        }
+    }
+
     fn access(&self) -> &Access {
         match self {
             Self::Emit(args) => &args.access,
@@ -304,6 +326,8 @@ impl Asking {
             Self::App(args) => &args.access,
             Self::Addon(args) => &args.access,
             Self::Token(args) => &args.access,
+            Self::Suppressions(args) => &args.access,
+            Self::Bounce(args) => &args.access,
             Self::Link(args) => &args.access,
             Self::Import(args) => &args.access,
         }
@@ -327,6 +351,8 @@ fn ask(command: &Asking, terminal: &mut Terminal) -> Result<(), Failure> {
             Asking::App(args) => directory::app(args, client, terminal).await,
             Asking::Addon(args) => directory::addon(args, client, terminal).await,
             Asking::Token(args) => token::run(args, client, terminal).await,
+            Asking::Suppressions(args) => suppressions::run(args, client, terminal).await,
+            Asking::Bounce(args) => bounce::run(args, client, terminal).await,
             Asking::Link(args) => link::run(args, client, terminal).await,
             Asking::Import(args) => import::run(args, client, terminal).await,
         }
@@ -397,7 +423,8 @@ mod tests {
     commands! {
         Serve => ServeArgs, Emit => EmitArgs, Hooks => HooksArgs, Deliveries => DeliveriesArgs, User => UserArgs,
         Org => OrgArgs, App => AppArgs, Addon => AddonArgs, Token => TokenArgs, Link => LinkArgs,
-        Import => ImportArgs, Preview => PreviewArgs,
+        Suppressions => SuppressionsArgs, Bounce => BounceArgs, Preview => PreviewArgs,
+        Import => ImportArgs,
     }
 
     type Asked = Arc<Mutex<Vec<(String, Value)>>>;
@@ -513,6 +540,22 @@ mod tests {
         let usage = anyhow::Error::from(Failure::Usage("x".into())).context("while starting");
         assert_eq!(format!("{:?}", run_with(usage)), format!("{:?}", ExitCode::from(2)));
         assert_eq!(format!("{:?}", run_with(anyhow::anyhow!("x"))), format!("{:?}", ExitCode::from(1)));
+    }
+
+    #[test]
+    fn whatever_hinders_a_bounce_makes_the_mail_server_try_again() {
+        for (words, code) in [("bounce", 75), ("token list", 2)] {
+            let Side::Client(asking) = split(parse(words).unwrap().command) else { panic!("{words}") };
+            assert_eq!(asking.fails_by(Failure::Usage("a wrong token".into())).exit_code(), code, "{words}");
+        }
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let Side::Client(asking) =
+            split(parse(&format!("bounce --server http://127.0.0.1:{port}")).unwrap().command)
+        else {
+            panic!("another command")
+        };
+        let (mut terminal, ..) = terminal::tests::terminal(false, None);
+        assert_eq!(asking.fails_by(ask(&asking, &mut terminal).unwrap_err()).exit_code(), 75);
     }
 
     #[tokio::test]

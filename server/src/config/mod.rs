@@ -12,6 +12,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use sonnette_core::address;
 use sonnette_core::catalogue::Catalogue;
+use sonnette_core::formats;
 use sonnette_core::lang::Lang;
 use sonnette_core::message::{LinkTemplate, LinkTemplates, one_line};
 use sonnette_core::model::{DAY, Millis, Role};
@@ -135,6 +136,14 @@ fn meant(sheet: &mut Sheet<'_>, sources: &Sources) -> Option<Config> {
     let key_file = sheet.text("store.key_file").map(PathBuf::from);
     let allow_private = sheet.flag("delivery.allow_private") || sources.dev;
     let allow = networks(sheet, "delivery.allow");
+    let closed: Vec<&str> = formats::closed_services().collect();
+    let allow_closed = sheet.list("delivery.allow_closed");
+    for name in allow_closed.iter().filter(|name| !closed.contains(&name.as_str())) {
+        sheet.mistake(format!(
+            "delivery.allow_closed: `{name}` is not a service that has closed: {}",
+            closed.join(", ")
+        ));
+    }
     let in_flight = sheet.number("delivery.in_flight", 1, 65_536);
     let mail = mail(sheet, public_url.as_ref(), data.as_deref());
     // Nobody could confirm without a page of ours to do it at.
@@ -145,6 +154,7 @@ fn meant(sheet: &mut Sheet<'_>, sources: &Sources) -> Option<Config> {
         application: link(sheet, "links.application"),
         deployment: link(sheet, "links.deployment"),
         owner: link(sheet, "links.owner"),
+        event: None,
     };
     let roles = sheet.list("access.change_hooks");
     let change_hooks = roles
@@ -173,7 +183,7 @@ fn meant(sheet: &mut Sheet<'_>, sources: &Sources) -> Option<Config> {
         retention: retention? * DAY,
         excerpts: excerpts? * DAY,
         key_file: key_file.unwrap_or_else(|| data.join("key")),
-        guard: Guard { allow_private, allow },
+        guard: Guard { allow_private, allow, allow_closed },
         in_flight: usize::try_from(in_flight?).ok()?,
         mail: mail?,
         letters: LetterRules { confirm, ceiling: u32::try_from(ceiling?).ok()? },

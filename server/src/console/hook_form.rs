@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use http::{HeaderMap, StatusCode};
 use sonnette_core::formats::{self, FORMATS};
 use sonnette_core::ids::{HookId, OwnerId};
-use sonnette_core::model::{Hook, Role, Way};
+use sonnette_core::model::{Hook, HookView, Role, Way};
 use sonnette_core::ports::Changed;
 use sonnette_core::signing;
 use url::Url;
@@ -22,6 +22,7 @@ use super::oops::Oops;
 use super::preview::Preview;
 use super::reader::{Here, Visitor};
 use super::tested::{self, Tried};
+use super::time::Moment;
 use super::typed::{Typed, TypedUrl, version};
 use super::words::{Lang, Words};
 use crate::contract::problem::{Id, Problem};
@@ -107,6 +108,10 @@ struct FormPage {
     roles: Vec<Tick>,
     members: Vec<Tick>,
     addresses: String,
+    /// Addresses that have not said whether they want it.
+    unconfirmed: Vec<String>,
+    /// Addresses whose readers stopped it, and since when.
+    stopped: Vec<(String, Moment)>,
     families: Vec<Tick>,
     kinds: Vec<Group>,
     choice: Choice,
@@ -138,10 +143,10 @@ async fn page(
     visitor: &Visitor,
     here: &Here,
     sort: Sort,
-    (mut typed, before): (Typed, Option<&Hook>),
+    (mut typed, view): (Typed, Option<&HookView>),
     why: Why,
 ) -> Result<Response, Oops> {
-    let lang = visitor.lang();
+    let (lang, before) = (visitor.lang(), view.map(|view| &view.hook));
     if why.more_urls {
         typed.urls.push(TypedUrl::default());
     }
@@ -208,6 +213,8 @@ async fn page(
         roles,
         members,
         addresses: typed.addresses,
+        unconfirmed: view.map(|view| view.unconfirmed.clone()).unwrap_or_default(),
+        stopped: view.map(|view| stopped(visitor, view)).unwrap_or_default(),
         families,
         kinds,
         choice,
@@ -223,6 +230,10 @@ async fn page(
         None => StatusCode::UNPROCESSABLE_ENTITY,
     };
     Ok(show(status, &page))
+}
+
+fn stopped(visitor: &Visitor, view: &HookView) -> Vec<(String, Moment)> {
+    view.stopped.iter().map(|(address, since)| (address.clone(), visitor.reader.moment(*since))).collect()
 }
 
 fn role_ticks(lang: Lang, typed: &Typed) -> Vec<Tick> {
@@ -392,7 +403,7 @@ pub(super) async fn edit(
     let here = visitor.at(&site, &owner).await?;
     here.to_change()?;
     let view = hooks::found(&site, &here, sort, &hook).await?;
-    page(&site, &visitor, &here, sort, (Typed::of(&view.hook), Some(&view.hook)), Why::default()).await
+    page(&site, &visitor, &here, sort, (Typed::of(&view.hook), Some(&view)), Why::default()).await
 }
 
 /// `POST /o/{owner}/{sort}`
@@ -434,7 +445,7 @@ async fn save(
     let before = match hook {
         None => None,
         Some(hook) => match hooks::found(site, &here, sort, hook).await {
-            Ok(view) => Some(view.hook),
+            Ok(view) => Some(view),
             Err(Oops::NotFound) => {
                 // Deleted meanwhile: what was typed becomes a new one, if it is sent again.
                 let mut typed = typed;
@@ -445,22 +456,23 @@ async fn save(
             Err(oops) => return Err(oops),
         },
     };
+    let (view, before) = (before.as_ref(), before.as_ref().map(|view| &view.hook));
     let q = form.get("find").to_owned();
     // Buttons that only show the form again: without JavaScript they search, add a URL, or refresh the preview.
     if form.has("look") || form.has("more") {
         let why = Why { q, more_urls: form.has("more"), ..Why::default() };
-        return page(site, visitor, &here, sort, (typed, before.as_ref()), why).await;
+        return page(site, visitor, &here, sort, (typed, view), why).await;
     }
     // Tried as it is typed, whatever has become of what is saved.
     if form.has("test") && form.fresh {
-        let (tried, errors) = try_out(site, visitor, &here, sort, &typed, before.as_ref()).await?;
+        let (tried, errors) = try_out(site, visitor, &here, sort, &typed, before).await?;
         if in_place {
             return Ok(tried.alone());
         }
         let why = Why { q, errors, tried: Some(tried), ..Why::default() };
-        return page(site, visitor, &here, sort, (typed, before.as_ref()), why).await;
+        return page(site, visitor, &here, sort, (typed, view), why).await;
     }
-    let stale = before.as_ref().is_some_and(|hook| version(hook) != typed.version);
+    let stale = before.is_some_and(|hook| version(hook) != typed.version);
     let warning = match (form.fresh, stale) {
         (false, _) => Some(lang.session_changed()),
         (true, true) => Some(lang.changed_meanwhile()),
@@ -468,14 +480,14 @@ async fn save(
     };
     if let Some(warning) = warning {
         let why = Why { q, warning: Some(warning), ..Why::default() };
-        return page(site, visitor, &here, sort, (typed, before.as_ref()), why).await;
+        return page(site, visitor, &here, sort, (typed, view), why).await;
     }
-    match keep(site, visitor, &here, sort, &typed, before.as_ref()).await {
+    match keep(site, visitor, &here, sort, &typed, before).await {
         Ok(response) => Ok(response),
         Err(Oops::Problem(problem)) if problem.id != Id::Unavailable && problem.id != Id::Busy => {
-            let (field, words) = beside(site, lang, &problem, &typed, before.as_ref());
+            let (field, words) = beside(site, lang, &problem, &typed, before);
             let why = Why { q, errors: BTreeMap::from([(field, words)]), ..Why::default() };
-            page(site, visitor, &here, sort, (typed, before.as_ref()), why).await
+            page(site, visitor, &here, sort, (typed, view), why).await
         }
         Err(oops) => Err(oops),
     }

@@ -147,10 +147,10 @@ fn has_host(url: &Secret) -> bool {
 impl Shown {
     fn of(site: &Site, lang: Lang, told: &Told, format: &Format, url: Secret, fields: Fields) -> Self {
         let mut shown = Self { format: format.title, picture: None, wire: String::new(), missing: None };
-        let missing = Url::parse(url.expose())
-            .ok()
-            .and_then(|url| (format.check)(&url).err().map(str::to_owned))
-            .or_else(|| format.check_fields(&fields).err().map(|error| error.to_string()));
+        let missing = Url::parse(url.expose()).ok().and_then(|url| {
+            let wrong = (format.check)(&url).err().map(str::to_owned);
+            wrong.or_else(|| Some(format.check_fields(&url, &fields).err()?.to_string()))
+        });
         if let Some(missing) = missing {
             shown.missing = Some(lang.preview_incomplete(missing));
             return shown;

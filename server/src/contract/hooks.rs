@@ -11,6 +11,8 @@ use sonnette_core::model::{Destination, HookView, Role, Target, Way};
 use sonnette_core::secret::Secret;
 use sonnette_core::{address, destinations::Wanted};
 
+use url::Url;
+
 use super::posted::parsed;
 use super::problem::{Id, Problem};
 use crate::egress::guard::Guard;
@@ -282,6 +284,9 @@ pub struct Shown {
     /// Addresses whose readers stopped it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     stopped: Vec<Stopped>,
+    /// What its maker should know, such as a service that has closed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
     /// Only in the answer that makes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
@@ -313,9 +318,22 @@ fn shown_fields(destination: &Destination) -> BTreeMap<String, String> {
     destination.fields.iter().map(|(name, value)| (name.clone(), shown(value, open(name)))).collect()
 }
 
+/// What is known about the services behind the URLs, each with its place.
+fn warnings(destinations: &[Destination]) -> Vec<String> {
+    let said = |(at, one): (usize, &Destination)| {
+        let url = Url::parse(one.url.expose()).ok()?;
+        Some(format!("urls[{at}]: {}", formats::warning(&url)?))
+    };
+    destinations.iter().enumerate().filter_map(said).collect()
+}
+
 /// Shows a hook; `secret` once, when it is made.
 pub fn shown(view: HookView, secret: Option<&Secret>) -> Shown {
     let HookView { hook, held, dead, rotating_until, unconfirmed, stopped } = view;
+    let warnings = match &hook.way {
+        Way::Webhook { destinations } => warnings(destinations),
+        Way::Email { .. } => Vec::new(),
+    };
     let (kind, urls, targets) = match hook.way {
         Way::Webhook { destinations } => {
             let urls = destinations.into_iter().map(|one| ShownUrl {
@@ -345,6 +363,7 @@ pub fn shown(view: HookView, secret: Option<&Secret>) -> Shown {
         rotating_until,
         unconfirmed,
         stopped: stopped.into_iter().map(|(address, since)| Stopped { address, since }).collect(),
+        warnings,
         secret: secret.map(|secret| secret.expose().to_owned()),
     }
 }

@@ -7,6 +7,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use sonnette_core::formats;
 use url::{Host, Url};
 
 /// What is allowed beyond public addresses.
@@ -16,6 +17,8 @@ pub struct Guard {
     pub allow_private: bool,
     /// The setting `delivery.allow`: these networks, whatever they are.
     pub allow: Vec<IpNet>,
+    /// The setting `delivery.allow_closed`: these services ([`formats::closed_services`]), though they have closed.
+    pub allow_closed: Vec<String>,
 }
 
 /// Why not. Says the rule and the setting that lifts it, never more of a URL than its host and port.
@@ -282,6 +285,17 @@ impl Guard {
         }
     }
 
+    /// Judges a URL about to be dialled: nobody knows who has the name of a service that has closed.
+    ///
+    /// # Errors
+    /// With the service that has closed.
+    pub fn check_closed(&self, url: &Url) -> Result<(), &'static str> {
+        match formats::closed(url) {
+            Some(service) if self.allow_closed.iter().all(|open| open != service) => Err(service),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether only public addresses are allowed, so that names need no local resolving.
     pub(super) fn public_only(&self) -> bool {
         !self.allow_private && self.allow.is_empty()
@@ -381,7 +395,7 @@ mod tests {
 
     #[test]
     fn private_networks_open_by_one_setting_and_metadata_services_do_not() {
-        let guard = Guard { allow_private: true, allow: Vec::new() };
+        let guard = Guard { allow_private: true, ..Guard::default() };
         for open in
             ["127.0.0.1", "10.1.2.3", "192.168.0.1", "100.64.0.1", "::1", "fd00::1", "::ffff:10.0.0.1"]
         {
@@ -400,7 +414,7 @@ mod tests {
 
     #[test]
     fn a_network_opens_by_the_list_and_its_neighbours_do_not() {
-        let guard = Guard { allow_private: false, allow: vec!["10.1.0.0/16".parse().unwrap()] };
+        let guard = Guard { allow: vec!["10.1.0.0/16".parse().unwrap()], ..Guard::default() };
         assert!(guard.check_ip("10.1.2.3".parse().unwrap()).is_ok());
         assert!(guard.check_ip("64:ff9b::10.1.2.3".parse().unwrap()).is_ok());
         assert!(guard.check_ip("10.2.2.3".parse().unwrap()).is_err());

@@ -14,6 +14,7 @@ pub mod work;
 use std::sync::Arc;
 
 use sonnette_core::catalogue::Catalogue;
+use sonnette_core::formats::Format;
 use sonnette_core::lang::Lang;
 use sonnette_core::mail::House;
 use sonnette_core::message::LinkTemplates;
@@ -35,6 +36,8 @@ pub struct Parts {
     pub luck: Arc<dyn Luck>,
     /// Kinds and families.
     pub catalogue: Arc<Catalogue>,
+    /// The format of a name: [`sonnette_core::formats::find`].
+    pub formats: fn(&str) -> Option<&'static Format>,
     /// Links in messages.
     pub links: Arc<LinkTemplates>,
     /// Who our letters are from.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use sonnette_core::catalogue::Catalogue;
-use sonnette_core::formats::{Format, Render, Rendering};
+use sonnette_core::formats::{Format, Render, Rendered, Rendering};
 use sonnette_core::ids::DeliveryId;
 use sonnette_core::lang::Lang;
 use sonnette_core::mail::{self, House, Reader, Stop};
@@ -59,24 +59,20 @@ pub fn request(
     format: &Format,
     destination: &Destination,
     seal: Seal<'_>,
-) -> Outgoing {
+) -> Rendered {
     let rendering = Rendering {
         url: &destination.url,
         fields: &destination.fields,
         event: telling.event,
         delivery: telling.delivery,
     };
-    let mut request = match format.render {
-        Render::Frame(render) => render(&rendering),
-        Render::Message(render) => render(
-            &rendering,
-            &message::of(words.catalogue, telling.event, telling.names, words.links, Lang::En),
-        ),
-    };
-    if format.signed {
-        sign(&mut request, seal);
+    let mut rendered = format.request(&rendering, || {
+        message::of(words.catalogue, telling.event, telling.names, words.links, Lang::En)
+    });
+    if let (true, Rendered::Whole(request) | Rendered::Plain(request)) = (format.signed, &mut rendered) {
+        sign(request, seal);
     }
-    request
+    rendered
 }
 
 fn sign(request: &mut Outgoing, Seal { secrets, id, now }: Seal<'_>) {

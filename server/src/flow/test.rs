@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sonnette_core::formats::{self, Outcome};
+use sonnette_core::formats::Outcome;
 use sonnette_core::lang::Lang;
 use sonnette_core::model::{Destination, Hook, Recipient, SigningSecrets};
 use sonnette_core::ports::{Posted, Times};
@@ -80,11 +80,11 @@ pub async fn post(
     destination: &Destination,
     secrets: &SigningSecrets,
 ) -> Option<Tested> {
-    let format = formats::find(&destination.format)?;
+    let format = (parts.formats)(&destination.format)?;
     let telling = told.telling(number(parts));
     let id = format!("{MARK}{}", telling.delivery);
     let seal = Seal { secrets, id: &id, now: parts.clock.now() };
-    let request = render::request(parts.words(), telling, format, destination, seal);
+    let request = render::request(parts.words(), telling, format, destination, seal).request()?;
     let sent = Preview::Request(preview::seen(&request, format, destination));
     let traced = parts.egress.trace(request).await;
     let conceal = Conceal::of(format, destination);
@@ -107,7 +107,7 @@ pub async fn post(
         }
         Err(error) => Tested {
             sent,
-            outcome: Outcome::Again { not_before: None },
+            outcome: work::outcome(&error),
             status: None,
             reply: None,
             says: Some(error.to_string()),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sonnette_core::backoff::{self, Failure};
-use sonnette_core::formats::{self, Outcome};
+use sonnette_core::formats::{Outcome, Rendered, utc};
 use sonnette_core::lang::Lang;
 use sonnette_core::model::{
     Attempt, Cancelled, Dead, Event, Hook, MINUTE, Millis, Recipient, SECOND, State, Way,
@@ -20,6 +20,10 @@ use super::{Parts, stop};
 const NEEDED: Millis = 2 * MINUTE;
 /// The beginning of a failed reply that is kept.
 const EXCERPT: usize = 1024;
+/// On an attempt that said less than it should have.
+const PLAIN: &str = "the message could not be rendered: a plain one was sent";
+/// On an attempt that was posted twice: the receiver may have seen it twice.
+const RENEWED: &str = "a kept connection had been closed: posted again at once over a new one";
 /// Waits between tries to write down what is done already.
 const RECORD_AGAIN: [Duration; 4] =
     [Duration::from_millis(100), Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(15)];
@@ -66,7 +70,7 @@ async fn attempt(parts: &Parts, work: &Work) -> Result<Recorded, StoreError> {
         Some(recipient) => match insist(|| parts.store.admit(work.ticket, parts.clock.now())).await? {
             Admission::Go => letter(parts, work, recipient).await?,
             Admission::Stop(why) => {
-                let note = format!("not sent: {}", says(why, recipient));
+                let note = format!("not sent: {}", says(parts, why, recipient).await?);
                 return record(parts, work, at, Err((note, State::Cancelled(why)))).await;
             }
             // It is held, and its ticket is back.
@@ -78,14 +82,30 @@ async fn attempt(parts: &Parts, work: &Work) -> Result<Recorded, StoreError> {
     record(parts, work, at, Ok(said)).await
 }
 
-/// Why a letter is not sent, in words.
-fn says(why: Cancelled, recipient: &Recipient) -> String {
+/// Why a letter is not sent, in words for those who may read the hook. What other owners' letters met is not told: only
+/// since when and of which sort it was.
+async fn says(parts: &Parts, why: Cancelled, recipient: &Recipient) -> Result<String, StoreError> {
     let address = &recipient.address;
-    match why {
-        Cancelled::Suppressed => format!("{address} is not written to any more"),
+    Ok(match why {
+        Cancelled::Suppressed => match insist(|| parts.store.suppression(address)).await? {
+            Some(found) => {
+                let (since, reason) = (utc(found.first), reason(found.why));
+                format!("{address} is not written to since {since}: {reason}")
+            }
+            None => format!("{address} was not written to just now"),
+        },
         Cancelled::Unsubscribed => format!("{address} wants no more of this hook"),
         Cancelled::NoRecipient => format!("nobody at {address} confirmed that they want it"),
         _ => format!("{address} is no longer meant"),
+    })
+}
+
+fn reason(why: Why) -> &'static str {
+    match why {
+        Why::NoSuchAddress => "its mail server says that there is no such address",
+        Why::Bounced => "a letter came back, there is no such address",
+        Why::Complained => "its reader complained",
+        Why::ByHand => "the operator said so",
     }
 }
 
@@ -163,18 +183,30 @@ async fn post(parts: &Parts, work: &Work) -> Result<Said, StoreError> {
     let Some((destination, secrets)) = found else {
         return Ok(never("its destination is not on the hook"));
     };
-    let Some(format) = formats::find(&destination.format) else {
+    let Some(format) = (parts.formats)(&destination.format) else {
         return Ok(never("its format is not known to this version"));
     };
     let names = if render::wants_names(format) { names(parts, &work.event).await? } else { Names::default() };
     let delivery = work.ticket.delivery;
     let seal = Seal { secrets, id: &delivery.to_string(), now: parts.clock.now() };
     let telling = Telling { event: &work.event, delivery, names: &names };
-    let request = render::request(parts.words(), telling, format, destination, seal);
-    Ok(match parts.egress.post(request).await {
+    let rendered = render::request(parts.words(), telling, format, destination, seal);
+    if !matches!(rendered, Rendered::Whole(_)) {
+        tracing::error!(%delivery, kind = work.event.kind, format = format.name, "a message could not be rendered");
+    }
+    let (request, note) = match rendered {
+        Rendered::Whole(request) => (request, None),
+        Rendered::Plain(request) => (request, Some(PLAIN)),
+        // Not final: the next version may know how, and it is the message that is at fault, not the receiver.
+        Rendered::Failed => return Ok(unsaid()),
+    };
+    let said = match parts.egress.post(request).await {
         Ok(reply) => judged(&reply, (format.classify)(&reply, parts.clock.now())),
         Err(error) => lost(&error),
-    })
+    };
+    let note =
+        [note.map(str::to_owned), said.note].into_iter().flatten().reduce(|one, two| format!("{one}; {two}"));
+    Ok(Said { note, ..said })
 }
 
 async fn names(parts: &Parts, event: &Event) -> Result<Names, StoreError> {
@@ -184,13 +216,28 @@ async fn names(parts: &Parts, event: &Event) -> Result<Names, StoreError> {
 fn judged(reply: &Reply, outcome: Outcome) -> Said {
     let excerpt = (outcome != Outcome::Delivered && !reply.body.is_empty())
         .then(|| String::from_utf8_lossy(&reply.body[..reply.body.len().min(EXCERPT)]).into_owned());
-    Said { status: Some(reply.status), note: None, excerpt, outcome }
+    let note = reply.renewed.then(|| RENEWED.to_owned());
+    Said { status: Some(reply.status), note, excerpt, outcome }
+}
+
+/// What it means that nobody answered.
+pub(super) fn outcome(error: &SendError) -> Outcome {
+    match error {
+        SendError::Closed(_) => Outcome::Refused,
+        SendError::Forbidden(_) | SendError::Network(_) | SendError::Timeout(_) => {
+            Outcome::Again { not_before: None }
+        }
+    }
 }
 
 fn lost(error: &SendError) -> Said {
+    Said { status: None, note: Some(error.to_string()), excerpt: None, outcome: outcome(error) }
+}
+
+fn unsaid() -> Said {
     Said {
         status: None,
-        note: Some(error.to_string()),
+        note: Some("not sent: the message could not be rendered, not even plainly".to_owned()),
         excerpt: None,
         outcome: Outcome::Again { not_before: None },
     }

@@ -53,19 +53,31 @@ impl Api {
     pub async fn with(settings: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("sonnette.toml"), settings).unwrap();
-        Self::open(dir).await
+        Self::open(dir, true).await
+    }
+
+    /// With these settings, and as in earnest: without `--dev`.
+    pub async fn strict(settings: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("sonnette.toml"), settings).unwrap();
+        Self::open(dir, false).await
+    }
+
+    /// A file of the data directory.
+    pub fn file(&self, name: &str) -> std::path::PathBuf {
+        self._dir.path().join(name)
     }
 
     /// Stops, and starts anew on the same data.
     pub async fn restart(self) -> Self {
         self.running.stop().await;
-        Self::open(self._dir).await
+        Self::open(self._dir, true).await
     }
 
     /// The same, without what is allowed for developers.
     pub async fn restart_strict(self) -> Self {
         self.running.stop().await;
-        Self::open_as(self._dir, false).await
+        Self::open(self._dir, false).await
     }
 
     /// Where letters are written that are not sent.
@@ -73,11 +85,7 @@ impl Api {
         self._dir.path().join("mail").join("new")
     }
 
-    async fn open(dir: TempDir) -> Self {
-        Self::open_as(dir, true).await
-    }
-
-    async fn open_as(dir: TempDir, dev: bool) -> Self {
+    async fn open(dir: TempDir, dev: bool) -> Self {
         let sources = Sources {
             data: Some(dir.path().to_owned()),
             listen: Some("127.0.0.1:0".parse().unwrap()),
@@ -349,6 +357,40 @@ async fn a_bad_hook_is_refused_with_its_field_and_nothing_is_stored() {
     let unknown =
         api.op("POST", "/owners/orga_99999999-9999-4999-8999-999999999999/hooks", web(json!({}))).await;
     assert_eq!(unknown.status, 404);
+    api.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_url_of_another_service_is_refused_and_one_of_a_closed_service_is_saved_with_a_warning() {
+    let api = Api::start().await;
+    let acme = api.organisation("Acme").await;
+    let hooks = format!("/owners/{acme}/hooks");
+    let hook = |format: &str, url: &str| json!({"kind": "webhook", "name": "n", "urls": [{"format": format, "url": url}]});
+    for (format, url, says) in [
+        ("discord", "https://hooks.slack.com/services/T/B/x", "another service"),
+        ("slack", "https://discord.com/api/webhooks/1/x", "another service"),
+        ("mattermost", "https://chat.googleapis.com/v1/spaces/A/messages?key=a&token=b", "another service"),
+        ("slack", "https://hooks.slack.com/triggers/T/1/x", "https://hooks.slack.com/services/"),
+        ("discord", "https://discord.com/channels/1/2", "https://discord.com/api/webhooks/"),
+        ("teams", "https://teams.microsoft.com/l/channel/1", "When a Teams webhook request is received"),
+        ("google-chat", "https://chat.google.com/room/A", "https://chat.googleapis.com/v1/spaces/"),
+    ] {
+        let got = api.op("POST", &hooks, hook(format, url)).await;
+        assert_eq!(got.problem(), (400, "invalid", "urls[0].url"), "{format} {url}: {}", got.text);
+        assert!(got.body["detail"].as_str().unwrap().contains(says), "{}", got.text);
+    }
+    let flowdock = "https://api.flowdock.com/v1/messages/chat/0123456789abcdef";
+    let saved = api.op("POST", &hooks, hook("flowdock", flowdock)).await;
+    assert_eq!(saved.status, 201, "{}", saved.text);
+    let warning = saved.body["warnings"][0].as_str().unwrap();
+    assert!(
+        warning.starts_with("urls[0]: Flowdock closed") && !saved.text.contains("0123456789ab"),
+        "{}",
+        saved.text
+    );
+    let relay =
+        api.op("POST", &hooks, hook("flowdock", "https://relay.example.org/v1/messages/chat/x")).await;
+    assert_eq!((relay.status, &relay.body["warnings"]), (201, &Value::Null));
     api.running.stop().await;
 }
 

@@ -18,11 +18,11 @@ use crate::hearer::Hearer;
 
 /// A page as it came.
 #[derive(Debug)]
-struct Seen {
-    status: u16,
-    location: String,
+pub struct Seen {
+    pub status: u16,
+    pub location: String,
     headers: http::HeaderMap,
-    html: String,
+    pub html: String,
 }
 
 impl Seen {
@@ -37,7 +37,7 @@ impl Seen {
         unescaped(value)
     }
 
-    fn says(&self, words: &str) -> bool {
+    pub fn says(&self, words: &str) -> bool {
         unescaped(&self.html).contains(words)
     }
 }
@@ -51,21 +51,21 @@ fn unescaped(html: &str) -> String {
 }
 
 /// A browser without JavaScript: it keeps cookies, and that is all.
-struct Browser<'a> {
+pub struct Browser<'a> {
     api: &'a Api,
     http: Client<HttpConnector, Full<Bytes>>,
     cookies: BTreeMap<String, String>,
-    lang: &'static str,
+    pub lang: &'static str,
 }
 
 impl<'a> Browser<'a> {
-    fn new(api: &'a Api) -> Self {
+    pub fn new(api: &'a Api) -> Self {
         let http = Client::builder(TokioExecutor::new()).build_http();
         Self { api, http, cookies: BTreeMap::new(), lang: "en" }
     }
 
     /// Signed in as whoever has this address.
-    async fn of(api: &'a Api, email: &str) -> Self {
+    pub async fn of(api: &'a Api, email: &str) -> Self {
         let mut browser = Self::new(api);
         let link = link(api, email).await;
         let page = browser.get(&link).await;
@@ -75,7 +75,7 @@ impl<'a> Browser<'a> {
         browser
     }
 
-    async fn send(&mut self, method: &str, path: &str, more: &[(&str, &str)], body: String) -> Seen {
+    pub async fn send(&mut self, method: &str, path: &str, more: &[(&str, &str)], body: String) -> Seen {
         let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let mut request = http::Request::builder()
             .method(method)
@@ -84,7 +84,7 @@ impl<'a> Browser<'a> {
             .header("accept-language", self.lang)
             .header("user-agent", "Test/1.0")
             .header("cookie", cookies.join("; "));
-        if method == "POST" {
+        if method == "POST" && !more.iter().any(|(name, _)| *name == "content-type") {
             request = request.header("content-type", "application/x-www-form-urlencoded");
         }
         for (name, value) in more {
@@ -108,7 +108,7 @@ impl<'a> Browser<'a> {
         }
     }
 
-    async fn get(&mut self, path: &str) -> Seen {
+    pub async fn get(&mut self, path: &str) -> Seen {
         self.send("GET", path, &[], String::new()).await
     }
 
@@ -118,7 +118,7 @@ impl<'a> Browser<'a> {
         self.raw(path, &[], &[fields, &[("token", token.as_str())]].concat()).await
     }
 
-    async fn raw(&mut self, path: &str, headers: &[(&str, &str)], fields: &[(&str, &str)]) -> Seen {
+    pub async fn raw(&mut self, path: &str, headers: &[(&str, &str)], fields: &[(&str, &str)]) -> Seen {
         let body = Serializer::new(String::new()).extend_pairs(fields).finish();
         self.send("POST", path, headers, body).await
     }
@@ -128,7 +128,8 @@ impl<'a> Browser<'a> {
 async fn link(api: &Api, email: &str) -> String {
     let made = api.op("POST", "/sign-in-links", json!({"email": email})).await;
     let url = made.body["url"].as_str().unwrap_or_else(|| panic!("{made:?}"));
-    url.strip_prefix(&format!("http://{}", api.address)).unwrap().to_owned()
+    let host = url.split_once("://").unwrap().1;
+    host[host.find('/').unwrap()..].to_owned()
 }
 
 /// An organisation with an admin and a developer.

@@ -10,6 +10,7 @@ mod fairness;
 mod full;
 mod hearer;
 mod ledger;
+mod letters;
 mod power;
 mod previews;
 mod program;

@@ -1,8 +1,13 @@
 //! When a delivery is tried again, when it is not, and when it waits for a decision.
 
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use http::Method;
 use sonnette_core::backoff::{GIVE_UP_AFTER, MAIL_STEPS, POST_STEPS};
+use sonnette_core::formats::{self, Format, Render};
 use sonnette_core::model::{Cancelled, DAY, Dead, HOUR, Held, HookState, MINUTE, Millis, SECOND, State};
-use sonnette_core::ports::{Resent, Turn};
+use sonnette_core::ports::{Outgoing, Resent, Turn};
 
 use crate::between::tally;
 use crate::strangers::{Heard, Say, Strangers};
@@ -116,6 +121,61 @@ async fn a_chat_that_refuses_is_not_asked_again() {
     world.webhook(PUSH, &[("slack", CHAT)], None).await;
     assert_eq!(tell(&mut world).await.len(), 1);
     assert_eq!(world.delivery().await.state, State::Dead(Dead::Refused));
+}
+
+/// Slack's format with a fault: it cannot say what has a summary.
+static FRAGILE: LazyLock<Format> = LazyLock::new(|| {
+    let slack = formats::find("slack").unwrap();
+    let render = Render::Message(|it, message| {
+        assert!(message.summary.is_empty(), "fails by design");
+        let body = Bytes::from(message.title.to_string());
+        Outgoing { method: Method::POST, url: it.url.clone(), headers: Vec::new(), body }
+    });
+    Format { render, ..*slack }
+});
+
+#[tokio::test(start_paused = true)]
+async fn an_event_is_not_lost_to_a_message_that_does_not_render() {
+    let mut world = World::new(Strangers::new(|_, _| Say::Status(204))).await;
+    world.parts.formats = |_| Some(&FRAGILE);
+    world.webhook(PUSH, &[("slack", CHAT)], None).await;
+    let heard = tell(&mut world).await;
+    assert_eq!(heard.len(), 1);
+    let delivery = world.delivery().await;
+    assert_eq!(delivery.state, State::Delivered);
+    let attempts = world.attempts(&delivery).await;
+    assert_eq!(attempts[0].note.as_deref(), Some("the message could not be rendered: a plain one was sent"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_cannot_even_be_said_plainly_waits_for_a_version_that_can() {
+    static BROKEN: LazyLock<Format> = LazyLock::new(|| {
+        let render = Render::Message(|_, _| panic!("by design"));
+        Format { render, ..*formats::find("slack").unwrap() }
+    });
+    let mut world = World::new(Strangers::new(|_, _| Say::Status(204))).await;
+    world.parts.formats = |_| Some(&BROKEN);
+    world.webhook(PUSH, &[("slack", CHAT)], None).await;
+    assert!(tell(&mut world).await.is_empty());
+    let delivery = world.delivery().await;
+    assert_eq!(delivery.state, State::Dead(Dead::Exhausted));
+    let attempts = world.attempts(&delivery).await;
+    assert!(attempts.len() > 5, "{attempts:?}");
+    assert_eq!(
+        attempts[0].note.as_deref(),
+        Some("not sent: the message could not be rendered, not even plainly")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_owed_to_a_closed_service_is_refused_for_good() {
+    let mut world = World::new(Strangers::new(|_, _| Say::Closed)).await;
+    world.webhook(PUSH, &[("flowdock", "https://api.flowdock.com/messages?flow_token=x")], None).await;
+    assert_eq!(tell(&mut world).await.len(), 1);
+    let delivery = world.delivery().await;
+    assert_eq!(delivery.state, State::Dead(Dead::Refused));
+    let note = world.attempts(&delivery).await.remove(0).note.unwrap();
+    assert!(note.contains("flowdock has closed") && note.contains("delivery.allow_closed"), "{note}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -162,6 +162,7 @@ impl World {
             clock: Arc::new(clock.clone()),
             luck,
             catalogue,
+            formats: sonnette_core::formats::find,
             links: Arc::new(LinkTemplates::default()),
             house: Arc::new(house),
             letterhead: Arc::new(letterhead),
@@ -262,6 +263,14 @@ impl World {
     /// An e-mail hook for one kind that writes to all members.
     pub async fn letters(&self, kind: &str) -> HookId {
         let targets = vec![Target::Organisation { roles: BTreeSet::new() }];
+        let destination = DestinationId(self.parts.luck.id());
+        self.hook(kind, Way::Email { destination, targets }, None).await
+    }
+
+    /// An e-mail hook for one kind that writes to these addresses.
+    pub async fn letters_to(&self, kind: &str, addresses: &[&str]) -> HookId {
+        let targets =
+            vec![Target::Addresses(addresses.iter().map(|address| (*address).to_owned()).collect())];
         let destination = DestinationId(self.parts.luck.id());
         self.hook(kind, Way::Email { destination, targets }, None).await
     }

@@ -73,7 +73,7 @@ fn outgoing(url: &str) -> Outgoing {
 }
 
 fn open() -> Poster {
-    Poster::new(Guard { allow_private: true, allow: Vec::new() }).unwrap()
+    Poster::new(Guard { allow_private: true, ..Guard::default() }).unwrap()
 }
 
 /// With a resolver that says what the test wants.
@@ -105,7 +105,12 @@ async fn a_request_goes_out_as_given_and_the_reply_comes_back() {
     let reply = open().post(&outgoing(&url)).await.unwrap();
     assert_eq!(
         reply,
-        Reply { status: 429, retry_after: Some("7".to_owned()), body: Bytes::from("slow down") }
+        Reply {
+            status: 429,
+            retry_after: Some("7".to_owned()),
+            body: Bytes::from("slow down"),
+            renewed: false
+        }
     );
 }
 
@@ -164,7 +169,7 @@ async fn a_head_without_end_is_refused() {
 #[tokio::test]
 async fn a_reply_that_does_not_come_in_time_is_not_waited_for() {
     let limits = Limits { total: Duration::from_millis(50), ..Limits::default() };
-    let poster = Poster::with_limits(Guard { allow_private: true, allow: Vec::new() }, limits).unwrap();
+    let poster = Poster::with_limits(Guard { allow_private: true, ..Guard::default() }, limits).unwrap();
     let (silent, _) = receiver(|_| std::future::pending()).await;
     assert_eq!(poster.post(&outgoing(&silent)).await, Err(SendError::Timeout(0)));
     let (hanging, _) =
@@ -192,9 +197,17 @@ async fn a_kept_connection_closed_without_a_reply_is_replaced_once() {
         drop(third);
     });
     let poster = open();
-    assert_eq!(poster.post(&outgoing(&url)).await.unwrap().status, 200);
-    assert_eq!(poster.post(&outgoing(&url)).await.unwrap().status, 200);
-    let closed = SendError::Network("the connection was closed before a reply".to_owned());
+    let first = poster.post(&outgoing(&url)).await.unwrap();
+    assert_eq!((first.status, first.renewed), (200, false));
+    let second = poster.post(&outgoing(&url)).await.unwrap();
+    assert_eq!(
+        (second.status, second.renewed),
+        (200, true),
+        "it is known that the receiver may have heard it twice"
+    );
+    let closed = SendError::Network(
+        "the connection was closed before a reply; a kept connection had been found closed before".to_owned(),
+    );
     assert_eq!(poster.post(&outgoing(&url)).await, Err(closed), "a new connection is not replaced");
     peer.await.unwrap();
 }
@@ -243,8 +256,22 @@ async fn this_machine_is_refused_unless_allowed() {
     let Err(SendError::Forbidden(words)) = poster.post(&outgoing(&url)).await else { panic!() };
     assert!(words.contains("delivery.allow_private") && !words.contains("key"), "{words}");
     assert_eq!(connections.load(Ordering::SeqCst), 0);
-    let listed = Guard { allow_private: false, allow: vec!["127.0.0.1/32".parse().unwrap()] };
+    let listed = Guard { allow: vec!["127.0.0.1/32".parse().unwrap()], ..Guard::default() };
     assert_eq!(Poster::new(listed).unwrap().post(&outgoing(&url)).await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn a_service_that_has_closed_is_never_dialled_unless_allowed() {
+    let (url, connections) = receiver(|_| async { whole(200, "{}") }).await;
+    let url = url.replace("127.0.0.1", "api.flowdock.com");
+    let guard = Guard { allow_private: true, ..Guard::default() };
+    let mut poster = Poster::new(guard.clone()).unwrap();
+    poster.lookup = Box::new(Answers(vec!["127.0.0.1".parse().unwrap()]));
+    assert_eq!(poster.post(&outgoing(&url)).await, Err(SendError::Closed("flowdock")));
+    assert_eq!(connections.load(Ordering::SeqCst), 0);
+    let mut poster = Poster::new(Guard { allow_closed: vec!["flowdock".into()], ..guard }).unwrap();
+    poster.lookup = Box::new(Answers(vec!["127.0.0.1".parse().unwrap()]));
+    assert_eq!(poster.post(&outgoing(&url)).await.unwrap().status, 200);
 }
 
 #[tokio::test]
@@ -273,7 +300,7 @@ async fn a_name_is_judged_by_all_the_addresses_it_has() {
 async fn a_name_of_this_machine_resolves_and_is_judged_where_something_private_is_allowed() {
     let (url, connections) = receiver(|_| async { whole(200, "ok") }).await;
     let url = url.replace("127.0.0.1", "localhost");
-    let elsewhere = Guard { allow_private: false, allow: vec!["10.0.0.0/8".parse().unwrap()] };
+    let elsewhere = Guard { allow: vec!["10.0.0.0/8".parse().unwrap()], ..Guard::default() };
     let outcome = Poster::new(elsewhere).unwrap().post(&outgoing(&url)).await;
     assert!(matches!(outcome, Err(SendError::Forbidden(_))), "{outcome:?}");
     assert_eq!(connections.load(Ordering::SeqCst), 0);

@@ -78,6 +78,7 @@ async fn world() -> World {
         clock: clock.clone(),
         luck: Arc::new(SystemLuck),
         catalogue: Arc::new(config.catalogue),
+        formats: sonnette_core::formats::find,
         links: Arc::new(config.links),
         house: Arc::new(House { name: String::new(), domain: String::new(), bounces: None, lang: Lang::En }),
         letterhead: Arc::new(letterhead),

@@ -1,0 +1,224 @@
+//! What somebody would put into a name or a commit message, through every format there is.
+//!
+//! A format is in the list, so it is tested here. What it adds of its own: a URL in [`samples::url`], fields in
+//! [`samples::fields`], the places where its service reads no markup in [`inert`], and its limit in [`most_bytes`].
+
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::samples::{self, hostile, read, urls};
+use super::{FORMATS, Format, Render};
+use crate::message::{Message, Text};
+use crate::secret::Secret;
+
+/// The largest body a service takes, in bytes, where it says so.
+fn most_bytes(format: &Format) -> usize {
+    match format.name {
+        "google-chat" => 32_000,
+        "teams" => 28_000,
+        "matrix" => 65_536,
+        "pagerduty" => 512_000,
+        _ => 128 * 1024,
+    }
+}
+
+/// Whether a string of a body is shown as it stands: `holder` is the object it is in, `path` the keys that lead to it.
+fn inert(format: &Format, path: &str, holder: &Value) -> bool {
+    match format.name {
+        "slack" => holder["type"] == "plain_text",
+        // Nothing in an alarm is markup.
+        "pagerduty" => true,
+        "ntfy" | "gotify" => path == "/title",
+        _ => false,
+    }
+}
+
+/// Every string with the keys that lead to it, places of arrays left out, and the object that holds it.
+fn strings<'a>(value: &'a Value, path: &str, holder: &'a Value, out: &mut Vec<(String, &'a str, &'a Value)>) {
+    match value {
+        Value::String(text) => out.push((path.to_owned(), text, holder)),
+        Value::Array(items) => items.iter().for_each(|item| strings(item, path, holder, out)),
+        Value::Object(map) => {
+            map.iter().for_each(|(key, item)| strings(item, &format!("{path}/{key}"), value, out));
+        }
+        _ => {}
+    }
+}
+
+/// What a program would act on in a text: a call, a link or a tag that is not ours.
+fn alive(text: &str) -> Option<String> {
+    // Behind a backslash nothing is markup to Markdown, and within a code span nothing at all; calls are heard there too.
+    let escaped = |at: usize| text[..at].bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1;
+    let in_code = |at: usize| text[..at].matches('`').count() % 2 == 1 && text[at..].contains('`');
+    let after = |sign: &str, harmless: &dyn Fn(&str) -> bool| {
+        let mut found =
+            text.match_indices(sign).filter(|(at, _)| sign == "@" || !escaped(*at) && !in_code(*at));
+        let (at, _) = found.find(|(at, _)| !harmless(&text[at + sign.len()..]))?;
+        Some(text[at..].chars().take(40).collect::<String>())
+    };
+    const TAGS: [&str; 28] = [
+        "https://console.example/",
+        "!date^",
+        "a href=\"https://console.example/",
+        "/a>",
+        "p>",
+        "/p>",
+        "b>",
+        "/b>",
+        "strong>",
+        "/strong>",
+        "i>",
+        "/i>",
+        "em>",
+        "/em>",
+        "code>",
+        "/code>",
+        "br>",
+        "br/>",
+        "table>",
+        "/table>",
+        "tr>",
+        "/tr>",
+        "th>",
+        "/th>",
+        "td>",
+        "/td>",
+        "font color=\"#",
+        "/font>",
+    ];
+    const MORE: [&str; 8] = ["ul>", "/ul>", "li>", "/li>", "h4>", "/h4>", "span data-mx-color=\"#", "/span>"];
+    after("@", &|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || "*_".contains(c)))
+        .or_else(|| {
+            after("<", &|rest| {
+                !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || "!@#:/?".contains(c))
+                    || TAGS.iter().chain(&MORE).any(|tag| rest.starts_with(tag))
+            })
+        })
+        .or_else(|| after("](", &|rest| rest.starts_with("https://console.example/")))
+        .or_else(|| {
+            let links = text.replace("https://console.example/", "");
+            links.contains("://").then(|| format!("a bare link in {links}"))
+        })
+        .or_else(|| {
+            let text = text.to_lowercase();
+            ["evil.example", "evil.com", "evil。com", "javascript:alert(1)\">"]
+                .iter()
+                .find(|host| text.contains(*host))
+                .map(|host| (*host).to_owned())
+        })
+}
+
+/// What no reader can show, or what turns a line around.
+fn broken(text: &str) -> Option<char> {
+    text.chars().find(|c| {
+        c.is_control() && *c != '\n'
+            || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}')
+    })
+}
+
+/// A message that says one thing wherever a user can say something.
+fn saying(words: &str) -> Message {
+    let mut message = samples::messages().remove(0);
+    let (title, summary) = (samples::sentence("Deployment of ", words, " failed"), Text::theirs(words));
+    message.title = title;
+    message.summary = summary;
+    message.about = Text::theirs(words);
+    message.actor = Some(Text::theirs(words));
+    for detail in &mut message.details {
+        detail.value = Text::theirs(words);
+    }
+    message
+}
+
+fn check(format: &Format, url: &str, words: &str, message: &Message) {
+    let request = samples::request(format, &Secret::new(url), message);
+    let start: String = words.chars().take(60).collect();
+    let what = format!("{} {url} {start:?}", format.name);
+    assert!(request.body.len() <= most_bytes(format), "{what}: {} bytes", request.body.len());
+    for (name, value) in &request.headers {
+        assert!(value.as_bytes().iter().all(|byte| *byte != b'\r' && *byte != b'\n'), "{what}: {name}");
+    }
+    let body = read(&request);
+    if matches!(format.render, Render::Frame(_)) {
+        return;
+    }
+    let mut all = Vec::new();
+    strings(&body, "", &body, &mut all);
+    for (path, text, holder) in all {
+        assert_eq!(broken(text), None, "{what} at {path}: {text}");
+        assert!(!text.contains("\u{200D}…"), "{what} at {path}: a family is cut");
+        let ours = [
+            samples::FROM,
+            "http://adaptivecards.io/schemas/adaptive-card.json",
+            "https://schema.org/extensions",
+        ];
+        let link = text.starts_with("https://console.example/") && !text.contains(char::is_whitespace);
+        if link || ours.contains(&text) || inert(format, &path, holder) {
+            continue;
+        }
+        assert_eq!(alive(text), None, "{what} at {path}: {text}");
+    }
+}
+
+#[test]
+fn nothing_hostile_gets_through_any_format() {
+    let all = hostile();
+    assert!(all.len() >= 200, "{}", all.len());
+    for words in &all {
+        let message = saying(words);
+        for format in FORMATS {
+            for url in urls(format) {
+                check(format, url, words, &message);
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(samples::cases())]
+
+    #[test]
+    fn nor_does_any_two_of_them_together(one in 0_usize..10_000, two in 0_usize..10_000) {
+        let all = hostile();
+        let words = format!("{}{}", all[one % all.len()], all[two % all.len()]);
+        let message = saying(&words);
+        for format in FORMATS {
+            for url in urls(format) {
+                check(format, url, &words, &message);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_alive_is_told_from_what_is_not() {
+    for text in [
+        "@everyone",
+        "a @**all**",
+        "<!channel>",
+        "<@U1>",
+        "<users/all>",
+        "<at>x",
+        "<script>",
+        "[x](http:",
+        "http://x",
+        "<https://evil.example|x>",
+        "evil.example",
+        "<a href=\"http:",
+    ] {
+        assert!(alive(text).is_some(), "{text}");
+    }
+    for text in [
+        "@\u{200B}everyone",
+        "&lt;!channel&gt;",
+        "a < b",
+        "[Open](https://console.example/x)",
+        "<b>x</b>",
+        "evil.\u{200B}example",
+        "http:\u{200B}//\u{200B}x",
+        "\\[x\\]\\(y\\)",
+        "@ 5",
+    ] {
+        assert_eq!(alive(text), None, "{text}");
+    }
+}
