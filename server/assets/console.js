@@ -23,6 +23,29 @@ document.addEventListener('DOMContentLoaded', () => {
     if (menu) { menu.open = false; menu.querySelector('summary').focus(); }
   });
 
+  // [data-place="#place"] on a button: what its form comes to is shown there. What is no such part of a page is gone to.
+  document.addEventListener('submit', async (event) => {
+    const button = event.submitter, form = event.target;
+    const place = button && !form.dataset.plain && button.dataset.place && document.querySelector(button.dataset.place);
+    if (!place) return;
+    event.preventDefault();
+    button.disabled = true;
+    place.setAttribute('aria-busy', 'true');
+    try {
+      const answer = await fetch(form.action, { method: 'POST', body: new URLSearchParams(new FormData(form, button)), headers: { 'X-Fragment': '1' } });
+      button.disabled = false;
+      if (answer.headers.has('X-Fragment')) {
+        place.innerHTML = await answer.text();
+        place.scrollIntoView({ block: 'nearest' });
+      } else {
+        form.dataset.plain = '1';
+        form.requestSubmit(button);
+      }
+    } catch { /* the network is away: one may press again */ }
+    button.disabled = false;
+    place.removeAttribute('aria-busy');
+  });
+
   // A form that is being sent is not sent twice.
   document.addEventListener('submit', (event) => {
     if (event.target.method !== 'post' || event.defaultPrevented) return;

@@ -3,24 +3,23 @@
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use http::StatusCode;
-use sonnette_core::formats::{self, Render, Rendering, shown};
+use sonnette_core::formats::shown;
 use sonnette_core::ids::DeliveryId;
 use sonnette_core::message;
-use sonnette_core::model::{Attempt, Delivery, Destination, Event, Held, State as Stands, Way};
+use sonnette_core::model::{Attempt, Delivery, Destination, Event, Held, Millis, State as Stands, Way};
 use sonnette_core::ports::Resent;
 
 use super::describe;
 use super::form::{Checked, Form};
 use super::frame::{Frame, Section, show};
 use super::oops::Oops;
+use super::preview::wire;
 use super::reader::{Here, Visitor};
 use super::time::Moment;
 use super::told;
 use super::words::{Lang, Words};
+use crate::flow::preview::{self, Told};
 use crate::http::{At, Place, Site};
-
-/// Bytes of a request that are shown.
-const BODY: usize = 16 << 10;
 
 /// One attempt, in words.
 struct Try {
@@ -33,13 +32,6 @@ struct Try {
     excerpt: Option<String>,
     then: &'static str,
     then_at: Option<Moment>,
-}
-
-/// The request of a webhook.
-struct Sent {
-    line: String,
-    headers: Vec<(String, String)>,
-    body: String,
 }
 
 #[derive(askama::Template)]
@@ -62,7 +54,7 @@ struct DeliveryPage {
     due: Option<Moment>,
     attempts: String,
     tries: Vec<Try>,
-    sent: Option<Sent>,
+    sent: Option<String>,
     may_resend: bool,
     who_can: Option<String>,
 }
@@ -92,9 +84,9 @@ pub(super) async fn page(
         Some(hook) => site.parts.store.hook(hook).await?.filter(|view| view.hook.owner == here.owner),
         None => None,
     };
-    let author = message::author(&event);
-    let words = site.parts.store.names(event.owner, event.resource.clone(), author).await?;
-    let message = message::of(&site.parts.catalogue, &event, &words, &site.parts.links, lang);
+    let told = Told::stored(&site.parts, event).await?;
+    let event = &told.event;
+    let message = message::of(&site.parts.catalogue, event, &told.names, &site.parts.links, lang);
     let destination = view.as_ref().and_then(|view| match &view.hook.way {
         Way::Webhook { destinations } => destinations.iter().find(|one| one.id == delivery.destination),
         Way::Email { .. } => None,
@@ -139,44 +131,27 @@ pub(super) async fn page(
         due: delivery.due.map(|at| visitor.reader.moment(at)),
         attempts: told::attempts(lang, delivery.attempts),
         tries: tries(&visitor, &delivery, &attempts),
-        sent: destination.map(|destination| sent(destination, &event, delivery.id, &message)),
+        sent: destination.and_then(|destination| {
+            let at = attempts.last().map_or(visitor.reader.now, |attempt| attempt.at);
+            sent(&site, &told, &delivery, destination, at)
+        }),
         may_resend: here.may_change && !live && !matches!(delivery.state, Stands::Held(_)),
         who_can: here.who_can.clone(),
     };
     Ok(show(StatusCode::OK, &page))
 }
 
-/// The request as the delivery's destination gets it, made again from the stored event by the format's pure function. What is
-/// secret is left out; timestamp and signature are each attempt's own.
-fn sent(destination: &Destination, event: &Event, delivery: DeliveryId, message: &message::Message) -> Sent {
-    let nothing = || Sent { line: String::new(), headers: Vec::new(), body: String::new() };
-    let Some(format) = formats::find(&destination.format) else { return nothing() };
-    let (url, fields) = (&destination.url, &destination.fields);
-    let rendering = Rendering { url, fields, event, delivery };
-    let request = match format.render {
-        Render::Frame(render) => render(&rendering),
-        Render::Message(render) => render(&rendering, message),
-    };
-    let secrets = format.fields.iter().filter(|field| field.secret);
-    let secrets: Vec<_> = secrets.filter_map(|field| fields.get(field.name)).collect();
-    let hide = |text: String| {
-        secrets.iter().fold(text, |text, secret| text.replace(secret.expose(), formats::HIDDEN))
-    };
-    let text = |bytes: &[u8]| hide(String::from_utf8_lossy(bytes).into_owned());
-    let mut headers: Vec<_> =
-        request.headers.iter().map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect();
-    if format.signed {
-        headers.extend([
-            ("webhook-id".to_owned(), delivery.to_string()),
-            ("webhook-timestamp".to_owned(), "…".to_owned()),
-            ("webhook-signature".to_owned(), "v1,…".to_owned()),
-        ]);
-    }
-    let mut body = text(&request.body[..request.body.len().min(BODY)]);
-    if request.body.len() > BODY {
-        body.push('…');
-    }
-    Sent { line: format!("{} {}", request.method, hide(shown(format.name, url))), headers, body }
+/// The request as the delivery's destination gets it, made again from the stored event, as of its last attempt. What is secret
+/// is left out, and so is the signature.
+fn sent(
+    site: &Site,
+    told: &Told,
+    delivery: &Delivery,
+    destination: &Destination,
+    at: Millis,
+) -> Option<String> {
+    let seen = preview::request(site.parts.words(), told.telling(delivery.id.n), destination, at)?;
+    Some(wire(&seen))
 }
 
 /// The attempts, the last first: what is looked for is mostly there.

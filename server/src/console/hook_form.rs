@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use sonnette_core::formats::{self, FORMATS};
 use sonnette_core::ids::{HookId, OwnerId};
 use sonnette_core::model::{Hook, HookView, Role, Way};
@@ -21,6 +21,7 @@ use super::hooks::{self, Sort};
 use super::oops::Oops;
 use super::preview::Preview;
 use super::reader::{Here, Visitor};
+use super::tested::{self, Tried};
 use super::time::Moment;
 use super::typed::{Typed, TypedUrl, version};
 use super::words::{Lang, Words};
@@ -116,6 +117,7 @@ struct FormPage {
     choice: Choice,
     q: String,
     preview: Preview,
+    tried: Option<Tried>,
 }
 
 impl FormPage {
@@ -132,6 +134,8 @@ struct Why {
     /// What is looked for among the applications and add-ons.
     q: String,
     more_urls: bool,
+    /// What came of trying it.
+    tried: Option<Tried>,
 }
 
 async fn page(
@@ -216,10 +220,15 @@ async fn page(
         choice,
         q: why.q,
         preview,
+        tried: why.tried,
         errors: why.errors,
         name: typed.name,
     };
-    let status = if page.errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let status = match &page.tried {
+        Some(tried) => tried.status(),
+        None if page.errors.is_empty() => StatusCode::OK,
+        None => StatusCode::UNPROCESSABLE_ENTITY,
+    };
     Ok(show(status, &page))
 }
 
@@ -403,9 +412,10 @@ pub(super) async fn add(
     Extension(sort): Extension<Sort>,
     visitor: Visitor,
     Place(owner): Place<String>,
+    headers: HeaderMap,
     form: Form,
 ) -> Result<Response, Oops> {
-    save(&site, sort, &visitor, &owner, None, &form).await
+    save(&site, sort, &visitor, (&owner, None), &form, tested::in_place(&headers)).await
 }
 
 /// `POST /o/{owner}/{sort}/{hook}`
@@ -414,18 +424,19 @@ pub(super) async fn replace(
     Extension(sort): Extension<Sort>,
     visitor: Visitor,
     Place((owner, hook)): Place<(String, String)>,
+    headers: HeaderMap,
     form: Form,
 ) -> Result<Response, Oops> {
-    save(&site, sort, &visitor, &owner, Some(&hook), &form).await
+    save(&site, sort, &visitor, (&owner, Some(&hook)), &form, tested::in_place(&headers)).await
 }
 
 async fn save(
     site: &Site,
     sort: Sort,
     visitor: &Visitor,
-    owner: &str,
-    hook: Option<&str>,
+    (owner, hook): (&str, Option<&str>),
     form: &Form,
+    in_place: bool,
 ) -> Result<Response, Oops> {
     let here = visitor.at(site, owner).await?;
     here.to_change()?;
@@ -452,6 +463,15 @@ async fn save(
         let why = Why { q, more_urls: form.has("more"), ..Why::default() };
         return page(site, visitor, &here, sort, (typed, view), why).await;
     }
+    // Tried as it is typed, whatever has become of what is saved.
+    if form.has("test") && form.fresh {
+        let (tried, errors) = try_out(site, visitor, &here, sort, &typed, before).await?;
+        if in_place {
+            return Ok(tried.alone());
+        }
+        let why = Why { q, errors, tried: Some(tried), ..Why::default() };
+        return page(site, visitor, &here, sort, (typed, view), why).await;
+    }
     let stale = before.is_some_and(|hook| version(hook) != typed.version);
     let warning = match (form.fresh, stale) {
         (false, _) => Some(lang.session_changed()),
@@ -473,7 +493,49 @@ async fn save(
     }
 }
 
-/// Stores what is meant, by the API's rules, and goes on to the next page.
+/// The hook that is meant, by the API's rules.
+async fn meant(
+    site: &Site,
+    here: &Here,
+    (lang, sort): (Lang, Sort),
+    typed: &Typed,
+    before: Option<&Hook>,
+) -> Result<Hook, Oops> {
+    let given = typed.given(sort, before, &suggested(lang, sort, typed, before));
+    let meant = given.meant(&site.parts.catalogue, &site.guard)?;
+    let id = before.map_or_else(|| HookId(site.parts.luck.id()), |hook| hook.id);
+    Ok(site.hook(id, here.owner, meant, before).await?)
+}
+
+/// Tries what is meant; what is wrong with it is also said beside its field.
+async fn try_out(
+    site: &Site,
+    visitor: &Visitor,
+    here: &Here,
+    sort: Sort,
+    typed: &Typed,
+    before: Option<&Hook>,
+) -> Result<(Tried, BTreeMap<String, String>), Oops> {
+    let lang = visitor.lang();
+    let secrets = match before {
+        Some(hook) => tested::secrets(site, hook).await?,
+        None => None,
+    };
+    let tried = match meant(site, here, (lang, sort), typed, before).await {
+        Ok(hook) => Tried::of(site, visitor, here, &hook, secrets).await,
+        Err(oops) => Err(oops),
+    };
+    match tried {
+        Ok(tried) => Ok((tried, BTreeMap::new())),
+        Err(Oops::Problem(problem)) if problem.id != Id::Unavailable && problem.id != Id::Busy => {
+            let (field, words) = beside(site, lang, &problem, typed, before);
+            Ok((Tried::refused(lang, &problem, words.clone()), BTreeMap::from([(field, words)])))
+        }
+        Err(oops) => Err(oops),
+    }
+}
+
+/// Stores what is meant, and goes on to the next page.
 async fn keep(
     site: &Site,
     visitor: &Visitor,
@@ -482,12 +544,8 @@ async fn keep(
     typed: &Typed,
     before: Option<&Hook>,
 ) -> Result<Response, Oops> {
-    let lang = visitor.lang();
-    let given = typed.given(sort, before, &suggested(lang, sort, typed, before));
-    let meant = given.meant(&site.parts.catalogue, &site.guard)?;
-    let luck = &site.parts.luck;
-    let id = before.map_or_else(|| HookId(luck.id()), |hook| hook.id);
-    let hook = site.hook(id, here.owner, meant, before).await?;
+    let hook = meant(site, here, (visitor.lang(), sort), typed, before).await?;
+    let id = hook.id;
     let changed = |changed| match changed {
         Changed::ForeignResource(id) => {
             Err(Oops::Problem(Problem::of(Id::ForeignResource, "scope", id.to_string())))
@@ -505,7 +563,7 @@ async fn keep(
             Ok(hooks::back(here, sort, "added"))
         }
         Sort::Webhooks => {
-            let secret = signing::secret(&luck.bytes32());
+            let secret = signing::secret(&site.parts.luck.bytes32());
             changed(site.parts.store.add_hook(hook, Some(secret.clone()), site.parts.clock.now()).await?)?;
             site.console.reveals.put(visitor.person.session.id, id, secret, visitor.reader.now);
             Ok(Redirect::to(&format!("{}/{id}/secret?said=added", here.path(sort.path()))).into_response())

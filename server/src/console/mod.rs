@@ -30,6 +30,7 @@ mod reader;
 mod reference;
 mod secret;
 mod sign_in;
+mod tested;
 mod time;
 mod told;
 mod typed;
@@ -90,7 +91,7 @@ pub(crate) fn routes(site: &Arc<Site>) -> Router<Arc<Site>> {
         .route("/sign-out", post(sign_in::out))
         .route("/u/{token}", get(letters::ask_stop).post(letters::stop))
         .route("/c/{token}", get(letters::ask_confirm).post(letters::confirm))
-        .route("/o/{owner}/emails/letter", get(preview::letter))
+        .route("/o/{owner}/emails/letter", get(preview::framed))
         .route("/o/{owner}/webhooks/{hook}/secret", get(secret::page).post(secret::rotate))
         .route("/cli-oauth", get(cli_login::ask).post(cli_login::agree))
         .merge(of(Sort::Emails))
@@ -124,6 +125,7 @@ fn of(sort: Sort) -> Router<Arc<Site>> {
         .route(&at("/preview"), post(preview::fragment))
         .route(&at("/resources"), post(hook_form::resources))
         .route(&at("/{hook}"), get(hook_form::edit).post(hook_form::replace))
+        .route(&at("/{hook}/test"), post(tested::saved))
         .route(&at("/{hook}/pause"), post(hooks::pause))
         .route(&at("/{hook}/resume"), get(hooks::ask_resume).post(hooks::resume))
         .route(&at("/{hook}/delete"), get(hooks::ask_delete).post(hooks::delete))

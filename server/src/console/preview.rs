@@ -6,12 +6,11 @@ use axum::extract::{Request, State};
 use axum::response::{Html, IntoResponse, Response};
 use http::header::CONTENT_SECURITY_POLICY;
 use http::{HeaderValue, StatusCode};
-use sonnette_core::formats::{Render, Rendering, shown};
-use sonnette_core::ids::{DeliveryId, DestinationId, EventId, HookId};
-use sonnette_core::mail::{self, Reader};
-use sonnette_core::message::{self, Message, Severity};
-use sonnette_core::model::{Event, Hook, HookState, Recipient, Way};
-use sonnette_core::ports::{Letter, Names, Outgoing, Page};
+use sonnette_core::formats::{Format, Render};
+use sonnette_core::ids::EventId;
+use sonnette_core::message::{self, Severity};
+use sonnette_core::model::{Destination, Fields, Hook, Recipient};
+use sonnette_core::ports::Page;
 use sonnette_core::secret::Secret;
 use url::Url;
 use url::form_urlencoded::Serializer;
@@ -24,40 +23,35 @@ use super::reader::{Here, Visitor};
 use super::time::Moment;
 use super::typed::Typed;
 use super::words::{Lang, Words};
+use crate::flow::preview::{self, NOWHERE, SeenLetter, SeenRequest, Told};
 use crate::http::{At, Place, Site};
 
 /// How far back an event is looked for.
 const LATELY: usize = 100;
-/// Who is behind the events of samples, which nobody made.
-pub(super) const SOMEBODY: &str = "Alice Martin";
-/// Of which kind a sample is, if it may be any.
-const SAMPLE: &str = "DEPLOYMENT_SUCCESS";
-/// Bytes of a request's body that are shown.
+/// Bytes of a request's body, or of a letter, that are shown.
 const BODY: usize = 16 << 10;
 
 /// What a preview shows of one URL.
-pub(super) struct ShownRequest {
-    format: String,
+struct Shown {
+    format: &'static str,
     picture: Option<Picture>,
-    /// Method and URL, without its credential.
-    line: String,
-    headers: Vec<(String, String)>,
-    body: String,
+    /// As it goes over the wire.
+    wire: String,
     missing: Option<String>,
 }
 
-/// A message as a chat shows it, more or less.
+/// A message as a chat shows it, more or less. Chats have many readers, and are spoken to in English.
 pub(super) struct Picture {
-    severity: &'static str,
-    title: String,
-    summary: String,
-    details: Vec<(String, String)>,
-    links: Vec<String>,
-    by: Option<String>,
+    pub(super) severity: &'static str,
+    pub(super) title: String,
+    pub(super) summary: String,
+    pub(super) details: Vec<(String, String)>,
+    pub(super) links: Vec<String>,
+    pub(super) by: Option<String>,
 }
 
 /// What a preview shows of a letter.
-pub(super) struct ShownLetter {
+struct ShownLetter {
     subject: String,
     text: String,
     frame: String,
@@ -72,7 +66,7 @@ pub(super) struct Preview {
     at: Option<Moment>,
     kind: String,
     letter: Option<ShownLetter>,
-    requests: Vec<ShownRequest>,
+    requests: Vec<Shown>,
     /// Said of the URL while it is typed: which format it has. For the first URL whose format is left to us.
     recognised: Option<String>,
     /// The name it gets if none is typed.
@@ -92,10 +86,8 @@ impl Preview {
         before: Option<&Hook>,
     ) -> Result<Self, Oops> {
         let lang = visitor.lang();
-        let (event, latest) = matching(site, here, typed).await?;
-        // Chats have many readers, and are spoken to in English.
-        let spoken = if sort == Sort::Emails { lang } else { Lang::En };
-        let message = says(site, here, &event, latest, spoken).await?;
+        let (told, latest) = matching(site, here, &typed.events(), &typed.scope).await?;
+        let event = &told.event;
         let mut preview = Self {
             w: lang,
             at: latest.then(|| visitor.reader.moment(event.id.at())),
@@ -110,7 +102,7 @@ impl Preview {
             Sort::Emails => {
                 let name =
                     if typed.name.trim().is_empty() { lang.suggested_email() } else { typed.name.trim() };
-                let letter = written(site, here, &message, &event, name, lang);
+                let letter = letter(site, visitor, &told, Some(name))?;
                 let mut frame = Serializer::new(format!("{}?", here.path("emails/letter")));
                 if latest {
                     frame.append_pair("event", &event.id.to_string());
@@ -131,50 +123,14 @@ impl Preview {
                             _ => lang.recognised(format.title),
                         });
                     }
-                    let url = one
-                        .whole_url(old)
-                        .filter(|url| Url::parse(url.expose()).is_ok_and(|url| url.has_host()))
-                        .unwrap_or_else(|| Secret::new("https://example.com/"));
-                    let fields = one.whole_fields(format, old);
-                    let missing = Url::parse(url.expose()).ok().and_then(|url| {
-                        let wrong = (format.check)(&url).err().map(str::to_owned);
-                        wrong.or_else(|| Some(format.check_fields(&url, &fields).err()?.to_string()))
-                    });
-                    if let Some(missing) = missing {
-                        preview.requests.push(ShownRequest {
-                            format: format.title.to_owned(),
-                            picture: None,
-                            line: String::new(),
-                            headers: Vec::new(),
-                            body: String::new(),
-                            missing: Some(lang.preview_incomplete(missing)),
-                        });
-                        continue;
-                    }
-                    let rendering = Rendering {
-                        url: &url,
-                        fields: &fields,
-                        event: &event,
-                        delivery: DeliveryId { event: event.id, n: 0 },
-                    };
-                    let (request, picture) = match format.render {
-                        Render::Frame(render) => (render(&rendering), None),
-                        Render::Message(render) => {
-                            (render(&rendering, &message), Some(Picture::of(lang, &message)))
-                        }
-                    };
-                    let hidden: Vec<_> = format
-                        .fields
-                        .iter()
-                        .filter(|field| field.secret)
-                        .filter_map(|field| fields.get(field.name))
-                        .collect();
-                    preview.requests.push(ShownRequest::of(
+                    let url = one.whole_url(old).filter(has_host).unwrap_or_else(|| Secret::new(NOWHERE));
+                    preview.requests.push(Shown::of(
+                        site,
+                        lang,
+                        &told,
                         format,
-                        &request,
-                        picture,
-                        &hidden,
-                        rendering.delivery,
+                        url,
+                        one.whole_fields(format, old),
                     ));
                 }
                 preview.formats = formats.join(" ");
@@ -184,47 +140,75 @@ impl Preview {
     }
 }
 
-impl ShownRequest {
-    fn of(
-        format: &sonnette_core::formats::Format,
-        request: &Outgoing,
-        picture: Option<Picture>,
-        hidden: &[&Secret],
-        delivery: DeliveryId,
-    ) -> Self {
-        let hide = |text: String| {
-            hidden
-                .iter()
-                .fold(text, |text, secret| text.replace(secret.expose(), sonnette_core::formats::HIDDEN))
-        };
-        let mut headers: Vec<_> = request
-            .headers
-            .iter()
-            .map(|(name, value)| {
-                (name.to_string(), hide(String::from_utf8_lossy(value.as_bytes()).into_owned()))
-            })
-            .collect();
-        if format.signed {
-            headers.extend([
-                ("webhook-id".to_owned(), delivery.to_string()),
-                ("webhook-timestamp".to_owned(), "…".to_owned()),
-                ("webhook-signature".to_owned(), "v1,…".to_owned()),
-            ]);
+fn has_host(url: &Secret) -> bool {
+    Url::parse(url.expose()).is_ok_and(|url| url.has_host())
+}
+
+impl Shown {
+    fn of(site: &Site, lang: Lang, told: &Told, format: &Format, url: Secret, fields: Fields) -> Self {
+        let mut shown = Self { format: format.title, picture: None, wire: String::new(), missing: None };
+        let missing = Url::parse(url.expose()).ok().and_then(|url| {
+            let wrong = (format.check)(&url).err().map(str::to_owned);
+            wrong.or_else(|| Some(format.check_fields(&url, &fields).err()?.to_string()))
+        });
+        if let Some(missing) = missing {
+            shown.missing = Some(lang.preview_incomplete(missing));
+            return shown;
         }
-        let end = request.body.len().min(BODY);
-        Self {
-            format: format.title.to_owned(),
-            picture,
-            line: format!("{} {}", request.method, hide(shown(format.name, &request.url))),
-            headers,
-            body: hide(String::from_utf8_lossy(&request.body[..end]).into_owned()),
-            missing: None,
+        let destination = preview::destination(format, url, fields);
+        if let Some(seen) = request(site, told, &destination) {
+            shown.wire = wire(&seen);
         }
+        shown.picture = matches!(format.render, Render::Message(_)).then(|| Picture::of(site, told));
+        shown
     }
 }
 
+/// What a destination would be sent.
+pub(super) fn request(site: &Site, told: &Told, destination: &Destination) -> Option<SeenRequest> {
+    preview::request(site.parts.words(), told.telling(0), destination, site.parts.clock.now())
+}
+
+/// A request as it goes over the wire, as far as it is shown.
+pub(super) fn wire(seen: &SeenRequest) -> String {
+    let headers: String = seen.headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
+    format!("{} {}\n{headers}\n{}", seen.method, seen.url, cut(&seen.body))
+}
+
+/// The beginning of a text.
+pub(super) fn cut(text: &str) -> String {
+    let end = text.floor_char_boundary(BODY);
+    if end < text.len() { format!("{}…", &text[..end]) } else { text.to_owned() }
+}
+
+/// The letter of a hook of this name, or of the hook an owner is born with, to whoever looks, in their language.
+///
+/// # Errors
+/// If there is no such letter.
+pub(super) fn letter(
+    site: &Site,
+    visitor: &Visitor,
+    told: &Told,
+    name: Option<&str>,
+) -> Result<SeenLetter, Oops> {
+    let user = &visitor.person.user;
+    let reader = Recipient { address: user.email.clone(), user: Some(user.id) };
+    let hook = match name {
+        Some(name) => Some(preview::hook_named(told.event.owner, name)),
+        None => preview::letter_hook(&site.parts.catalogue, &told.event),
+    };
+    let (desk, now) = (site.parts.desk(Some(visitor.lang())), site.parts.clock.now());
+    preview::letter(desk, told, &reader, hook.as_ref(), now).map_err(|why| {
+        // Nothing anybody types makes a letter that cannot be written.
+        tracing::error!(why, "a letter could not be shown");
+        Oops::NotFound
+    })
+}
+
 impl Picture {
-    fn of(lang: Lang, message: &Message) -> Self {
+    pub(super) fn of(site: &Site, told: &Told) -> Self {
+        let words = site.parts.words();
+        let message = message::of(words.catalogue, &told.event, &told.names, words.links, Lang::En);
         Self {
             severity: match message.severity {
                 Severity::Info => "none",
@@ -241,66 +225,35 @@ impl Picture {
                 .map(|detail| (detail.label.clone(), detail.value.to_string()))
                 .collect(),
             links: message.links.iter().map(|link| link.label.clone()).collect(),
-            by: message.actor.as_ref().filter(|actor| !actor.is_empty()).map(|actor| lang.by(actor)),
+            by: message.actor.as_ref().filter(|actor| !actor.is_empty()).map(|actor| Lang::En.by(actor)),
         }
     }
 }
 
-/// The latest event such a hook matches, or a sample of a kind it is told of; and which of the two it is.
-async fn matching(site: &Site, here: &Here, typed: &Typed) -> Result<(Event, bool), Oops> {
+/// The latest event a hook for these kinds and families and these resources matches, or a sample; and which of the two it is.
+/// Nothing in a list means all.
+pub(super) async fn matching(
+    site: &Site,
+    here: &Here,
+    events: &[String],
+    scope: &[String],
+) -> Result<(Told, bool), Oops> {
     let catalogue = &site.parts.catalogue;
-    let names: Vec<_> = typed.events.iter().cloned().collect();
-    let kinds = (!names.is_empty()).then(|| catalogue.open(&names));
+    let kinds = (!events.is_empty()).then(|| catalogue.open(events));
     let page = Page { after: None, limit: LATELY };
-    let told = |event: &Event| {
+    let meant = |event: &sonnette_core::model::Event| {
         let of_kind = catalogue.find(&event.kind).is_some_and(|(number, kind)| {
             !kind.private && kinds.as_ref().is_none_or(|kinds| kinds.contains(number))
         });
-        let in_scope = typed.scope.is_empty()
-            || event.resource.as_ref().is_some_and(|id| typed.scope.iter().any(|one| one == id.as_str()));
+        let in_scope = scope.is_empty()
+            || event.resource.as_ref().is_some_and(|id| scope.iter().any(|one| one == id.as_str()));
         of_kind && in_scope
     };
-    if let Some(event) = site.parts.store.events(here.owner, page).await?.into_iter().find(told) {
-        return Ok((event, true));
+    if let Some(event) = site.parts.store.events(here.owner, page).await?.into_iter().find(meant) {
+        return Ok((Told::stored(&site.parts, event).await?, true));
     }
-    let wanted = |name: &str| {
-        catalogue
-            .find(name)
-            .is_some_and(|(number, _)| kinds.as_ref().is_none_or(|kinds| kinds.contains(number)))
-    };
-    let kind = catalogue.find(SAMPLE).map(|(_, kind)| kind).filter(|kind| wanted(&kind.name));
-    let kind = kind.or_else(|| catalogue.kinds().iter().find(|kind| !kind.private && wanted(&kind.name)));
-    let kind = kind.or_else(|| catalogue.find(SAMPLE).map(|(_, kind)| kind)).ok_or(Oops::NotFound)?;
-    Ok((kind.sample_event(), false))
-}
-
-async fn says(site: &Site, here: &Here, event: &Event, latest: bool, lang: Lang) -> Result<Message, Oops> {
-    let names = if latest {
-        let author = message::author(event);
-        site.parts.store.names(event.owner, event.resource.clone(), author).await?
-    } else {
-        Names { owner: Some(here.name.clone()), author: Some(SOMEBODY.to_owned()), ..Names::default() }
-    };
-    Ok(message::of(&site.parts.catalogue, event, &names, &site.parts.links, lang))
-}
-
-fn written(site: &Site, here: &Here, message: &Message, event: &Event, name: &str, lang: Lang) -> Letter {
-    let hook = Hook {
-        id: HookId(0),
-        owner: here.owner,
-        name: name.to_owned(),
-        events: None,
-        scope: None,
-        way: Way::Email { destination: DestinationId::HOUSE, targets: Vec::new() },
-        schedule: None,
-        state: HookState::Enabled,
-        created_at: 0,
-    };
-    let recipient = Recipient { address: String::new(), user: None };
-    let owner = Some(here.name.as_str()).filter(|name| !name.is_empty());
-    let delivery = DeliveryId { event: event.id, n: 0 };
-    let reader = Reader { recipient: &recipient, lang, stop: None };
-    mail::letter(&site.parts.house, message, delivery, reader, Some(&hook), owner)
+    let kind = preview::kind_for(catalogue, Some(events)).ok_or(Oops::NotFound)?;
+    Ok((Told::sample(kind, Some(here.name.clone()).filter(|name| !name.is_empty())), false))
 }
 
 /// `POST /o/{owner}/{sort}/preview`: the preview alone, for a form that is being filled in.
@@ -325,31 +278,32 @@ pub(super) async fn fragment(
 /// letter itself, as mail programs want it.
 const LETTER: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox; base-uri 'none'; frame-ancestors 'self'";
 
-/// `GET /o/{owner}/emails/letter?event=|kind=&hook=`: a letter's HTML, for the frame in a preview.
-pub(super) async fn letter(
+/// `GET /o/{owner}/emails/letter?event=|kind=&hook=`: a letter's HTML, for the frame in a preview. Without a name of a hook it is
+/// the one the events reference shows.
+pub(super) async fn framed(
     State(site): At,
     visitor: Visitor,
     Place(owner): Place<String>,
     request: Request,
 ) -> Result<Response, Oops> {
-    let (here, lang) = (visitor.at(&site, &owner).await?, visitor.lang());
+    let here = visitor.at(&site, &owner).await?;
     let query = Form::parse(request.uri().query().unwrap_or_default());
-    let (event, latest) = match query.get("event").parse::<EventId>() {
+    let name = query.has("hook").then(|| query.get("hook"));
+    let catalogue = &site.parts.catalogue;
+    let public = |kind: &str| catalogue.find(kind).is_none_or(|(_, kind)| !kind.private);
+    let told = match query.get("event").parse::<EventId>() {
         Ok(id) => {
-            let event = site.parts.store.event(id).await?.filter(|event| event.owner == here.owner);
-            (event.ok_or(Oops::NotFound)?, true)
+            let event = site.parts.store.event(id).await?;
+            let event = event.filter(|event| event.owner == here.owner && public(&event.kind));
+            Told::stored(&site.parts, event.ok_or(Oops::NotFound)?).await?
         }
         Err(_) => {
-            let (_, kind) = site.parts.catalogue.find(query.get("kind")).ok_or(Oops::NotFound)?;
-            (kind.sample_event(), false)
+            let kind = catalogue.find(query.get("kind")).map(|(_, kind)| kind);
+            let kind = kind.filter(|kind| !kind.private).ok_or(Oops::NotFound)?;
+            let owner = name.and(Some(here.name.clone())).filter(|name| !name.is_empty());
+            Told::sample(kind, owner)
         }
     };
-    let hidden = site.parts.catalogue.find(&event.kind).is_some_and(|(_, kind)| kind.private);
-    if hidden {
-        return Err(Oops::NotFound);
-    }
-    let message = says(&site, &here, &event, latest, lang).await?;
-    let letter = written(&site, &here, &message, &event, query.get("hook"), lang);
-    let policy = HeaderValue::from_static(LETTER);
-    Ok(([(CONTENT_SECURITY_POLICY, policy)], Html(letter.html)).into_response())
+    let letter = letter(&site, &visitor, &told, name)?;
+    Ok(([(CONTENT_SECURITY_POLICY, HeaderValue::from_static(LETTER))], Html(letter.html)).into_response())
 }

@@ -1,18 +1,12 @@
 //! What can happen: every kind of the catalogue in words, who is told of it by default, its sample, and how that looks in each
 //! format. Nothing here is written by hand.
 
-use std::collections::BTreeMap;
-
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use sonnette_core::catalogue::Kind;
-use sonnette_core::formats::{FORMATS, Format, Render, Rendering};
-use sonnette_core::ids::{DeliveryId, DestinationId, HookId, OwnerId};
-use sonnette_core::mail::{self, Reader};
-use sonnette_core::message::{self, Message};
-use sonnette_core::model::{Event, Hook, HookState, Recipient, Way};
-use sonnette_core::ports;
+use sonnette_core::formats::{FORMATS, Format};
+use sonnette_core::model::Fields;
 use sonnette_core::secret::Secret;
 use url::form_urlencoded::Serializer;
 
@@ -20,16 +14,15 @@ use super::describe;
 use super::event::indented;
 use super::frame::{Frame, Section, show};
 use super::oops::Oops;
-use super::preview::SOMEBODY;
+use super::preview::{self, Picture};
 use super::reader::Visitor;
 use super::told;
 use super::words::{Lang, Words};
+use crate::flow::preview::{self as flow, Told};
 use crate::http::{At, Place, Site};
 
 /// Bytes of a request's body that are shown: what no event needs, so that every page stays small.
 const BODY: usize = 4 << 10;
-/// Where a format posts to, for show.
-const NOWHERE: &str = "https://example.com/";
 
 /// A kind of the index.
 struct Listed {
@@ -83,8 +76,7 @@ pub(super) async fn index(State(site): At, visitor: Visitor) -> Response {
 /// How a sample looks as a request.
 struct Shown {
     title: &'static str,
-    headers: Vec<(String, String)>,
-    body: String,
+    wire: String,
 }
 
 #[derive(askama::Template)]
@@ -104,17 +96,8 @@ struct KindPage {
     subject: String,
     letter: String,
     text: String,
-    /// The message of chats, as a card: a line for each of its parts.
-    card: Card,
+    card: Picture,
     shown: Vec<Shown>,
-}
-
-/// What every chat makes its message of.
-struct Card {
-    title: String,
-    summary: String,
-    details: Vec<(String, String)>,
-    by: Option<String>,
 }
 
 /// `GET /events/{kind}`
@@ -125,17 +108,11 @@ pub(super) async fn kind(
 ) -> Result<Response, Oops> {
     let (lang, catalogue) = (visitor.lang(), &site.parts.catalogue);
     let (number, kind) = catalogue.find(&name).filter(|(_, kind)| !kind.private).ok_or(Oops::NotFound)?;
-    let event = kind.sample_event();
-    let names = names();
-    let message = message::of(catalogue, &event, &names, &site.parts.links, Lang::En);
+    let told = Told::sample(kind, None);
     let words = |name: &str| describe::event(lang, catalogue, name);
     let families = catalogue.families().iter().filter(|family| family.kinds.contains(&number));
-    let letter =
-        letter(&site, &event, &message::of(catalogue, &event, &names, &site.parts.links, lang), &names, lang);
-    let query = Serializer::new(String::new())
-        .append_pair("kind", &kind.name)
-        .append_pair("hook", lang.suggested_email())
-        .finish();
+    let letter = preview::letter(&site, &visitor, &told, None)?;
+    let query = Serializer::new(String::new()).append_pair("kind", &kind.name).finish();
     let title = words(&kind.name);
     let page = KindPage {
         frame: Frame::of(&visitor.reader, title, None, Section::Events),
@@ -147,22 +124,12 @@ pub(super) async fn kind(
         by_default: by_default(lang, &site, number, kind),
         locked: kind.locked,
         data: indented(&kind.sample),
-        json: super::event::pretty(&event.frame),
+        json: super::event::pretty(&told.event.frame),
         subject: letter.subject,
         letter: format!("/o/{}/emails/letter?{query}", visitor.person.user.id),
         text: letter.text,
-        shown: FORMATS.iter().map(|format| as_request(format, &event, &message)).collect(),
-        card: Card {
-            title: message.title.to_string(),
-            summary: message.summary.to_string(),
-            details: message
-                .details
-                .iter()
-                .filter(|detail| !detail.value.is_empty())
-                .map(|detail| (detail.label.clone(), detail.value.to_string()))
-                .collect(),
-            by: message.actor.as_ref().filter(|actor| !actor.is_empty()).map(|actor| lang.by(actor)),
-        },
+        shown: FORMATS.iter().filter_map(|format| as_request(&site, &told, format)).collect(),
+        card: Picture::of(&site, &told),
         name: kind.name.clone(),
     };
     Ok(show(StatusCode::OK, &page))
@@ -174,15 +141,6 @@ fn concerns(lang: Lang, kind: &Kind) -> &'static str {
         Concern::Owner => lang.concerns_owner(),
         Concern::Application => lang.concerns_application(),
         Concern::Addon => lang.concerns_addon(),
-    }
-}
-
-/// The names the sample is told with.
-fn names() -> ports::Names {
-    ports::Names {
-        owner: Some("ACME".to_owned()),
-        resource: Some("shop-api".to_owned()),
-        author: Some(SOMEBODY.to_owned()),
     }
 }
 
@@ -207,47 +165,17 @@ fn by_default(lang: Lang, site: &Site, number: u16, kind: &Kind) -> Vec<String> 
     told
 }
 
-fn letter(site: &Site, event: &Event, message: &Message, names: &ports::Names, lang: Lang) -> ports::Letter {
-    let hook = Hook {
-        id: HookId(0),
-        owner: event.owner,
-        name: "ACME".to_owned(),
-        events: None,
-        scope: None,
-        way: Way::Email { destination: DestinationId::HOUSE, targets: Vec::new() },
-        schedule: None,
-        state: HookState::Enabled,
-        created_at: 0,
-    };
-    let recipient = Recipient { address: String::new(), user: None };
-    let owner = matches!(event.owner, OwnerId::Organisation(_)).then_some(names.owner.as_deref()).flatten();
-    let delivery = DeliveryId { event: event.id, n: 0 };
-    let reader = Reader { recipient: &recipient, lang, stop: None };
-    mail::letter(&site.parts.house, message, delivery, reader, Some(&hook), owner)
-}
-
-fn as_request(format: &'static Format, event: &Event, message: &Message) -> Shown {
-    let (url, fields) = (Secret::new(NOWHERE), BTreeMap::new());
-    let delivery = DeliveryId { event: event.id, n: 0 };
-    let rendering = Rendering { url: &url, fields: &fields, event, delivery };
-    let request = match format.render {
-        Render::Frame(render) => render(&rendering),
-        Render::Message(render) => render(&rendering, message),
-    };
-    let text = String::from_utf8_lossy(&request.body);
-    let is_json = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
+fn as_request(site: &Site, told: &Told, format: &'static Format) -> Option<Shown> {
+    let destination = flow::destination(format, Secret::new(flow::NOWHERE), Fields::new());
+    let mut seen = preview::request(site, told, &destination)?;
+    let is_json = serde_json::from_str::<serde::de::IgnoredAny>(&seen.body).is_ok();
     // The raw frame is shown as it is: its bytes are what is signed.
-    let mut body = if is_json && !format.signed { indented(&text) } else { text.into_owned() };
-    if body.len() > BODY {
-        body.truncate(body.floor_char_boundary(BODY));
-        body.push('…');
+    if is_json && !format.signed {
+        seen.body = indented(&seen.body);
     }
-    let headers = request.headers.iter();
-    Shown {
-        title: format.title,
-        headers: headers
-            .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
-            .collect(),
-        body,
+    if seen.body.len() > BODY {
+        seen.body.truncate(seen.body.floor_char_boundary(BODY));
+        seen.body.push('…');
     }
+    Some(Shown { title: format.title, wire: preview::wire(&seen) })
 }

@@ -211,6 +211,11 @@ impl Typed {
         self.addresses.split(['\n', ',', ';']).map(str::trim).filter(|address| !address.is_empty())
     }
 
+    /// The kinds and families chosen.
+    pub(super) fn events(&self) -> Vec<String> {
+        self.events.iter().cloned().collect()
+    }
+
     /// The URLs that are to be, each with its place in the form and the destination it was.
     pub(super) fn wanted<'a>(
         &'a self,
@@ -269,7 +274,7 @@ impl Typed {
             name: if self.name.trim().is_empty() { suggested.to_owned() } else { self.name.clone() },
             urls,
             targets,
-            events: some(self.events.iter().cloned().collect()),
+            events: some(self.events()),
             scope: some(self.scope.clone()),
             schedule: before.and_then(|hook| hook.schedule.clone()),
         }

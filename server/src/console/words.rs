@@ -312,6 +312,22 @@ words! {
     preview_needs_url: "Paste a URL to see the exact request." / "Collez une URL pour voir la requête exacte.";
     preview_incomplete(why): "The request appears here once the form is complete: {why}" / "La requête s’affichera une fois le formulaire complet : {why}";
 
+    // trying it out
+    test: "Test" / "Tester";
+    send_me_a_test: "Send me a test" / "M’envoyer un test";
+    tested_title(name): "Test of “{name}”" / "Test de « {name} »";
+    test_failed: "Failed" / "Échec";
+    test_again: "A delivery would be tried again." / "Un envoi serait réessayé.";
+    test_counts_not: "A test is listed nowhere and counts as no failure." / "Un test n’est listé nulle part et ne compte pas comme un échec.";
+    too_many_tests(n): "Too many tests in a minute. Try again in {n} s." / "Trop de tests en une minute. Réessayez dans {n} s.";
+    tests_busy: "Too many tests are under way. Try again in a moment." / "Trop de tests sont en cours. Réessayez dans un instant.";
+    time_name: "Name looked up" / "Résolution du nom";
+    time_connect: "Connected" / "Connexion";
+    time_tls: "TLS agreed" / "Négociation TLS";
+    time_total: "In all" / "En tout";
+    the_reply: "The reply" / "La réponse";
+    what_was_sent: "What was sent" / "Ce qui a été envoyé";
+
     // the secret
     secret_of(name): "Secret of “{name}”" / "Secret de « {name} »";
     secret_intro: "Requests are signed with it, so that the receiver knows they are ours. Copy it now: it is shown for ten minutes, and never again." / "Les requêtes sont signées avec lui, pour que le destinataire sache qu’elles viennent de nous. Copiez-le maintenant : il est affiché pendant dix minutes, puis plus jamais.";

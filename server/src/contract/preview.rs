@@ -57,9 +57,9 @@ pub struct TestAsked {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TestNewAsked {
     /// Whose it would be.
-    pub owner_id: String,
+    pub owner_id: Option<String>,
     /// As it would be posted.
-    pub hook: Given,
+    pub hook: Option<Given>,
     /// The sample of this kind.
     pub kind: Option<String>,
     /// Or this stored event.

@@ -5,7 +5,7 @@ use http::HeaderMap;
 use http::header::{AUTHORIZATION, COOKIE, HeaderName, HeaderValue, PROXY_AUTHORIZATION};
 use sonnette_core::catalogue::{Catalogue, Kind};
 use sonnette_core::formats::{self, Format, HIDDEN};
-use sonnette_core::ids::{DeliveryId, DestinationId, HookId};
+use sonnette_core::ids::{DeliveryId, DestinationId, HookId, OwnerId};
 use sonnette_core::lang::Lang;
 use sonnette_core::mail::Stop;
 use sonnette_core::message;
@@ -16,7 +16,7 @@ use sonnette_core::ports::{Letter, Names, Outgoing, StoreError};
 use sonnette_core::secret::Secret;
 use sonnette_core::signing;
 use sonnette_core::stops;
-use url::form_urlencoded;
+use url::{Position, Url, form_urlencoded};
 
 use super::Parts;
 use super::render::{self, Seal, Telling, Words};
@@ -164,10 +164,15 @@ pub fn letter_hook(catalogue: &Catalogue, event: &Event) -> Option<Hook> {
         .default_hooks()
         .iter()
         .find(|hook| number.is_some_and(|number| catalogue.open(&hook.events).contains(number)));
-    Some(Hook {
+    Some(hook_named(event.owner, born_with.map_or("E-mails", |hook| &hook.name)))
+}
+
+/// An e-mail hook of this name, to show a letter by before it is saved.
+pub fn hook_named(owner: OwnerId, name: &str) -> Hook {
+    Hook {
         id: HookId(0),
-        owner: event.owner,
-        name: born_with.map_or_else(|| "E-mails".to_owned(), |hook| hook.name.clone()),
+        owner,
+        name: name.to_owned(),
         events: None,
         scope: None,
         way: Way::Email {
@@ -177,7 +182,7 @@ pub fn letter_hook(catalogue: &Catalogue, event: &Event) -> Option<Hook> {
         schedule: None,
         state: HookState::Enabled,
         created_at: 0,
-    })
+    }
 }
 
 /// What a destination would be sent now. Its signature is hidden: whoever may read a hook may not sign for it.
@@ -286,14 +291,35 @@ pub(super) fn seen_letter(
 /// What must not be shown of a destination, wherever a format puts it or a receiver sends it back.
 pub(super) struct Conceal(Vec<String>);
 
+/// Characters from which on a part of a URL that is shown masked is taken for a credential: shorter ones stand in many texts.
+const TELLTALE: usize = 8;
+
+/// A URL that is a credential, and those parts of it which are one by themselves: a receiver may say which path it missed.
+fn parts_of(format: &Format, url: &Secret) -> Vec<String> {
+    let mut parts = vec![url.expose().to_owned()];
+    let Ok(parsed) = Url::parse(url.expose()) else { return parts };
+    let shown = formats::shown(format.name, url);
+    let mut add = |part: &str| {
+        if part.len() >= TELLTALE && !shown.contains(part) {
+            parts.push(part.to_owned());
+        }
+    };
+    add(&parsed[Position::BeforePath..]);
+    add(parsed.path());
+    parsed.path().split('/').for_each(&mut add);
+    parsed.query().unwrap_or_default().split(['&', '=']).for_each(&mut add);
+    parts
+}
+
 impl Conceal {
     /// Its secret fields, and its URL where that is a credential.
     pub(super) fn of(format: &Format, destination: &Destination) -> Self {
         let secret_field = |name: &str| format.fields.iter().all(|field| field.name != name || field.secret);
         let fields = destination.fields.iter().filter(|(name, _)| secret_field(name));
-        let url = format.secret_url.then_some(&destination.url);
+        let url = format.secret_url.then(|| parts_of(format, &destination.url)).into_iter().flatten();
         let mut spelt = Vec::new();
-        for secret in fields.map(|(_, value)| value).chain(url).map(Secret::expose) {
+        for secret in fields.map(|(_, value)| value.expose().to_owned()).chain(url) {
+            let secret = secret.as_str();
             let json = serde_json::Value::from(secret).to_string();
             let encoded = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
             spelt.extend([secret.to_owned(), json.trim_matches('"').to_owned(), encoded]);

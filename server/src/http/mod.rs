@@ -35,6 +35,7 @@ pub(crate) use asked::Place;
 pub(crate) use body::SMALL;
 pub(crate) use signed::Arrived;
 pub use signed::{Consumer, Terms};
+pub(crate) use trying::Part;
 
 /// How long `/healthz` waits for the store.
 const PING: Duration = Duration::from_secs(5);

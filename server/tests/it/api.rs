@@ -33,7 +33,7 @@ pub struct Got {
 
 impl Got {
     /// (status, name of the problem, field).
-    fn problem(&self) -> (u16, &str, &str) {
+    pub fn problem(&self) -> (u16, &str, &str) {
         let name = self.body["type"].as_str().unwrap_or_default();
         let name = name.strip_prefix("urn:sonnette:problem:").unwrap_or(name);
         (self.status, name, self.body["field"].as_str().unwrap_or_default())
@@ -72,6 +72,12 @@ impl Api {
     pub async fn restart(self) -> Self {
         self.running.stop().await;
         Self::open(self._dir, true).await
+    }
+
+    /// The same, without what is allowed for developers.
+    pub async fn restart_strict(self) -> Self {
+        self.running.stop().await;
+        Self::open(self._dir, false).await
     }
 
     /// Where letters are written that are not sent.

@@ -76,16 +76,19 @@ pub(super) async fn preview(State(site): At, asker: Asker, body: Body) -> Answer
 /// `POST /hooks/test`
 pub(super) async fn test_new(State(site): At, asker: Asker, body: Body) -> Answer<Json<Results>> {
     let asked: TestNewAsked = site.bodies.shape(body).await?;
-    let owner: OwnerId = field(&asked.owner_id, "ownerId")?;
+    let needed = |name: &str, what: &str| Problem::invalid(name, format!("`{name}` is needed: {what}"));
+    let owner = asked.owner_id.ok_or_else(|| needed("ownerId", "whose it would be"))?;
+    let owner: OwnerId = field(&owner, "ownerId")?;
     site.allow(&asker.0, Action::ChangeHooks(owner)).await?;
     if !site.parts.store.knows(owner).await? {
         return Err(Problem::not_found("owner"));
     }
     let within = |problem: Problem| problem.within("hook");
-    if asked.hook.kind.is_none() {
+    let given = asked.hook.ok_or_else(|| needed("hook", "as it would be posted"))?;
+    if given.kind.is_none() {
         return Err(Problem::invalid("hook.kind", "`kind` is needed: `webhook` or `email`"));
     }
-    let meant = asked.hook.meant(&site.parts.catalogue, &site.guard).map_err(within)?;
+    let meant = given.meant(&site.parts.catalogue, &site.guard).map_err(within)?;
     let hook = site.hook(HookId(site.parts.luck.id()), owner, meant, None).await.map_err(within)?;
     let told =
         site.what_is_told(&asker.0, What::of(asked.kind, asked.event.as_deref())?, Some(&hook)).await?;
