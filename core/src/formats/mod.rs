@@ -129,19 +129,21 @@ impl Format {
     /// Whether these are the fields the format takes, each by its own rule.
     ///
     /// # Errors
-    /// The first that is missing, not known, or breaks its rule.
+    /// The first that is not known or breaks its rule; else all that are missing, by the name of the first.
     pub fn check_fields(&self, url: &Url, fields: &Fields) -> Result<(), FieldError> {
         self.check_given_fields(fields)?;
-        match self.needed(url).find(|field| !fields.contains_key(field.name)) {
-            None => Ok(()),
-            Some(Field { name, hint, .. }) => Err(FieldError {
-                name: (*name).to_owned(),
-                rule: format!(
-                    "{} needs the field `{name}` ({hint}); the console, our own API and `sonnette hooks` take it",
-                    self.title
-                ),
-            }),
-        }
+        let missing: Vec<_> = self.needed(url).filter(|field| !fields.contains_key(field.name)).collect();
+        let Some(first) = missing.first() else { return Ok(()) };
+        let each: Vec<_> = missing.iter().map(|field| format!("`{}` ({})", field.name, field.hint)).collect();
+        let word = if each.len() == 1 { "field" } else { "fields" };
+        Err(FieldError {
+            name: first.name.to_owned(),
+            rule: format!(
+                "{} needs the {word} {}; the console, our own API and `sonnette hooks` take such",
+                self.title,
+                each.join(", ")
+            ),
+        })
     }
 
     /// The fields nothing can be sent to this URL without.
