@@ -95,13 +95,15 @@ fn alive(text: &str) -> Option<String> {
             })
         })
         .or_else(|| after("](", &|rest| rest.starts_with("https://console.example/")))
+        .or_else(|| after("javascript:alert(1)\">", &|_| false))
         .or_else(|| {
             let links = text.replace("https://console.example/", "");
             links.contains("://").then(|| format!("a bare link in {links}"))
         })
         .or_else(|| {
+            // Whatever stands before it, a host becomes a link where bare ones do.
             let text = text.to_lowercase();
-            ["evil.example", "evil.com", "evil。com", "javascript:alert(1)\">"]
+            ["evil.example", "evil.com", "evil。com"]
                 .iter()
                 .find(|host| text.contains(*host))
                 .map(|host| (*host).to_owned())
@@ -205,6 +207,7 @@ fn what_is_alive_is_told_from_what_is_not() {
         "<https://evil.example|x>",
         "evil.example",
         "<a href=\"http:",
+        "javascript:alert(1)\">",
     ] {
         assert!(alive(text).is_some(), "{text}");
     }
@@ -218,6 +221,7 @@ fn what_is_alive_is_told_from_what_is_not() {
         "http:\u{200B}//\u{200B}x",
         "\\[x\\]\\(y\\)",
         "@ 5",
+        "`<a href=\"javascript:alert(1)\">`",
     ] {
         assert_eq!(alive(text), None, "{text}");
     }

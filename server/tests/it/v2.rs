@@ -238,8 +238,12 @@ async fn what_would_never_work_is_refused_in_words_and_nothing_is_stored() {
         (place("raw", "notaurl"), 400, "urls[0].url: "),
         (place("raw", "ftp://example.org/"), 400, "urls[0].url: "),
         (place("slack", "https://hooks.slack.com/services/…abcd"), 400, "urls[0].url: it is masked"),
-        (place("zulip", "https://acme.zulipchat.com"), 400, "Zulip needs the fields `email` ("),
-        (place("zulip", "https://acme.zulipchat.com"), 400, "), `key` ("),
+        (
+            place("zulip", "https://acme.zulipchat.com/api/v1/messages"),
+            400,
+            "Zulip needs the fields `email` (",
+        ),
+        (place("zulip", "https://acme.zulipchat.com/api/v1/messages"), 400, "), `key` ("),
         (
             place("matrix", "https://matrix.example.org"),
             400,
