@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{self, Config};
 use crate::console::Console;
 use crate::egress::maildir::Maildir;
+use crate::egress::provider::Provider;
 use crate::egress::{Letterhead, Outside};
 use crate::flow::tidy::Keeping;
 use crate::flow::{Parts, dispatch, tidy};
@@ -160,6 +161,14 @@ pub async fn start(config: Config) -> Result<Running> {
         Some(url) => url.clone(),
         None => format!("{scheme}://{address}").parse().context("the address makes no URL")?,
     };
+    let provider = match config.provider {
+        None => None,
+        Some(settings) => {
+            let back = format!("{}/sign-in/callback", base.as_str().trim_end_matches('/'));
+            let back = back.parse().context("the address makes no URL")?;
+            Some(Provider::new(settings, back, config.guard.clone())?)
+        }
+    };
     let terms = Terms {
         consumers: config.consumers,
         public_url: config.public_url,
@@ -180,7 +189,7 @@ pub async fn start(config: Config) -> Result<Running> {
         terms,
         Arc::clone(&hooks_changed),
         Arc::clone(&streams),
-        Console::new(base, config.dev),
+        Console::new(base, config.dev, provider),
     );
     site.applications = config.applications;
     let router = http::router(Arc::new(site));

@@ -17,16 +17,16 @@ use crate::api::Api;
 
 /// A page as it came.
 #[derive(Debug)]
-struct Seen {
-    status: u16,
-    location: String,
-    headers: http::HeaderMap,
+pub struct Seen {
+    pub status: u16,
+    pub location: String,
+    pub headers: http::HeaderMap,
     html: String,
 }
 
 impl Seen {
     /// The value of the first field of this name.
-    fn field(&self, name: &str) -> String {
+    pub fn field(&self, name: &str) -> String {
         let at =
             self.html.find(&format!("name=\"{name}\"")).unwrap_or_else(|| panic!("no {name}: {self:#?}"));
         let end = at + self.html[at..].find('>').unwrap();
@@ -36,7 +36,7 @@ impl Seen {
         unescaped(value)
     }
 
-    fn says(&self, words: &str) -> bool {
+    pub fn says(&self, words: &str) -> bool {
         unescaped(&self.html).contains(words)
     }
 }
@@ -50,15 +50,15 @@ fn unescaped(html: &str) -> String {
 }
 
 /// A browser without JavaScript: it keeps cookies, and that is all.
-struct Browser<'a> {
+pub struct Browser<'a> {
     api: &'a Api,
     http: Client<HttpConnector, Full<Bytes>>,
-    cookies: BTreeMap<String, String>,
+    pub cookies: BTreeMap<String, String>,
     lang: &'static str,
 }
 
 impl<'a> Browser<'a> {
-    fn new(api: &'a Api) -> Self {
+    pub fn new(api: &'a Api) -> Self {
         let http = Client::builder(TokioExecutor::new()).build_http();
         Self { api, http, cookies: BTreeMap::new(), lang: "en" }
     }
@@ -107,12 +107,12 @@ impl<'a> Browser<'a> {
         }
     }
 
-    async fn get(&mut self, path: &str) -> Seen {
+    pub async fn get(&mut self, path: &str) -> Seen {
         self.send("GET", path, &[], String::new()).await
     }
 
     /// Sends a form of a page: with its token.
-    async fn post(&mut self, path: &str, fields: &[(&str, &str)], of: &Seen) -> Seen {
+    pub async fn post(&mut self, path: &str, fields: &[(&str, &str)], of: &Seen) -> Seen {
         let token = of.field("token");
         self.raw(path, &[], &[fields, &[("token", token.as_str())]].concat()).await
     }

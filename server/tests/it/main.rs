@@ -12,6 +12,7 @@ mod ledger;
 mod power;
 mod program;
 mod retry;
+mod sign_in;
 mod stops;
 mod strangers;
 mod stream;
