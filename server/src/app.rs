@@ -63,7 +63,11 @@ pub fn open_store(config: &Config, luck: Arc<dyn Luck>) -> Result<(Arc<dyn Store
         .create(&config.data)
         .with_context(|| format!("cannot make the data directory {}", config.data.display()))?;
     let sealer = key(&config.key_file, luck.as_ref())?;
-    let settings = sqlite::Settings { cache_bytes: config.cache_bytes, letters: config.letters.clone() };
+    let settings = sqlite::Settings {
+        cache_bytes: config.cache_bytes,
+        letters: config.letters.clone(),
+        hooks_each: config.hooks_each,
+    };
     let catalogue = Arc::new(config.catalogue.clone());
     let store = sqlite::open(&config.data, settings, sealer.clone(), catalogue, luck)
         .with_context(|| format!("cannot open the store in {}", config.data.display()))?;

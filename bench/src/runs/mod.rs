@@ -6,6 +6,7 @@ pub mod hooks;
 pub mod intake;
 pub mod latency;
 pub mod memory;
+pub mod pages;
 pub mod streams;
 
 use std::path::{Path, PathBuf};

@@ -62,6 +62,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Bytes of page cache.
     pub cache_bytes: usize,
+    /// Hooks one owner may have.
+    pub hooks_each: i64,
     /// How long events and deliveries are kept.
     pub retention: Millis,
     /// How long excerpts of replies are kept.
@@ -134,6 +136,7 @@ fn meant(sheet: &mut Sheet<'_>, sources: &Sources) -> Option<Config> {
     let data = sources.data.clone().or_else(|| sheet.text("store.data").map(PathBuf::from));
     let data = sheet.expect("store.data", data, "a path");
     let cache_mib = sheet.number("store.cache_mib", 4, 65_536);
+    let hooks_each = sheet.number("store.hooks_per_owner", 1, 10_000);
     let retention = sheet.number("store.retention_days", 7, 3_650);
     let excerpts = sheet.number("store.excerpt_days", 0, 3_650);
     let key_file = sheet.text("store.key_file").map(PathBuf::from);
@@ -183,6 +186,7 @@ fn meant(sheet: &mut Sheet<'_>, sources: &Sources) -> Option<Config> {
         tls,
         consumers,
         cache_bytes: usize::try_from(cache_mib?).ok()? << 20,
+        hooks_each: hooks_each?,
         retention: retention? * DAY,
         excerpts: excerpts? * DAY,
         key_file: key_file.unwrap_or_else(|| data.join("key")),

@@ -192,7 +192,6 @@ words! {
     whole_organisation: "the whole organisation" / "toute l’organisation";
     you: "you" / "vous";
     roles_of(roles): "members who are {roles}" / "membres {roles}";
-    page_of(page, pages): "Page {page} of {pages}" / "Page {page} sur {pages}";
     previous: "Previous" / "Précédent";
     next: "Next" / "Suivant";
     said_added: "Added." / "Ajouté.";
