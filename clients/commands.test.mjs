@@ -314,8 +314,9 @@ function suite(version, tls) {
     const url = 'https://example.com/1';
     const [noUrl, noKind] = ['urls[0].url: must begin with http:// or https:// and a host', 'is neither a kind nor a family of the catalogue'];
     const foreign = `${NOTHING} is not an application or add-on of this owner`;
+    const known = (await world.api('GET', '/formats')).items.map(({ name }) => name).join(', ');
     const wrong = [
-      [['webhooks', 'add', '--format', 'bogus', 'n', url], 'urls[0].format: a format is one of raw, slack, flowdock, gitter'],
+      [['webhooks', 'add', '--format', 'bogus', 'n', url], `urls[0].format: a format is one of ${known}`],
       [['webhooks', 'add', 'n', 'notaurl'], noUrl],
       [['webhooks', 'add', 'n', 'ftp://example.com'], noUrl],
       [['webhooks', 'add', '--event', 'GIT_PUSH,DEPLOYED', 'n', url], `events[1]: \`DEPLOYED\` ${noKind}`],

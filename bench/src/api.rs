@@ -62,6 +62,14 @@ impl Call {
         Self::post(format!("/api/v1/owners/{owner}/hooks"), &hook)
     }
 
+    /// Makes an e-mail hook that writes to these addresses about the kind that is posted.
+    pub fn add_email_hook(owner: &str, addresses: &[String]) -> Self {
+        let target = |address| json!({"type": "address", "address": address});
+        let targets: Vec<_> = addresses.iter().map(target).collect();
+        let hook = json!({"kind": "email", "name": "Bench", "events": [KIND], "targets": targets});
+        Self::post(format!("/api/v1/owners/{owner}/hooks"), &hook)
+    }
+
     /// Pauses a hook.
     pub fn pause(hook: &str) -> Self {
         Self::post(format!("/api/v1/hooks/{hook}/pause"), &json!({}))

@@ -18,3 +18,4 @@ pub mod reader;
 pub mod receiver;
 pub mod runs;
 pub mod server;
+pub mod sink;

@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use sonnette_bench::figures::{Row, TABLE_HEAD, medians};
 use sonnette_bench::ledger;
 use sonnette_bench::receiver::{Receiver, Script, Watch};
-use sonnette_bench::runs::{Ground, bare, flow, hooks, intake, latency, memory, pages, streams};
+use sonnette_bench::runs::{Ground, bare, flow, hooks, intake, latency, mail, memory, pages, streams};
 use sonnette_bench::server::Program;
 
 #[derive(Parser)]
@@ -128,6 +128,14 @@ enum Run {
         hooks: usize,
         #[arg(long, default_value_t = 5_000)]
         applications: u64,
+    },
+    /// Letters a second to a relay that takes them at once: not signed, by RSA, by RSA and Ed25519
+    Mail {
+        #[arg(long, default_value_t = 10_000)]
+        letters: u64,
+        /// Addresses of the hook: letters of one event
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=100))]
+        addresses: u64,
     },
     /// Readers of streams: idle, stalled, and cut off again and again; 0 leaves one out
     Streams {
@@ -261,6 +269,12 @@ async fn rows(common: &Common, run: Run) -> anyhow::Result<Vec<Row>> {
                         let options = hooks::Options { owners, hooks_each, rate, connections, time };
                         kinds[0].push(hooks::run(&ground, options).await?);
                     }
+                    Run::Mail { letters, addresses } => {
+                        for (rows, signing) in kinds.iter_mut().zip(mail::Signing::ALL) {
+                            let options = mail::Options { letters, addresses, signing };
+                            rows.push(mail::run(&ground, options).await?);
+                        }
+                    }
                     Run::Streams { idle, stalled, resumes } => {
                         if idle > 0 {
                             kinds[0].push(streams::idle(&ground, idle).await?);
@@ -306,6 +320,7 @@ fn all(preload: u64) -> Vec<Run> {
         latency(2_000),
         Run::Hooks { owners: 10_000, hooks_each: 10, rate: 2_000, connections: 64, seconds: 10 },
         Run::Memory { events: 1_000_000, rest: 60 },
+        Run::Mail { letters: 10_000, addresses: 10 },
         Run::Streams { idle: 10_000, stalled: 1_000, resumes: 100 },
         Run::Pages { deliveries: 100_000, hooks: 1_000, applications: 5_000 },
         intake(1, preload),
@@ -337,6 +352,7 @@ fn command(run: &Run) -> String {
         Run::Hooks { owners, hooks_each, rate, .. } => {
             format!("hooks --owners {owners} --hooks-each {hooks_each} --rate {rate}")
         }
+        Run::Mail { letters, addresses } => format!("mail --letters {letters} --addresses {addresses}"),
         Run::Streams { idle, stalled, resumes } => {
             format!("streams --idle {idle} --stalled {stalled} --resumes {resumes}")
         }

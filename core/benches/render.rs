@@ -17,8 +17,14 @@ use sonnette_core::secret::Secret;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Values one of which every field takes that a format cannot do without.
-const VALUES: &[&str] =
-    &["x", "123456789", "!room:example.org", "bot@example.org", "0123456789abcdef0123456789abcdef"];
+const VALUES: &[&str] = &[
+    "x",
+    "123456789",
+    "!room:example.org",
+    "bot@example.org",
+    "0123456789abcdef0123456789abcdef",
+    "123456789:AAexample",
+];
 
 fn fields(format: &Format) -> Fields {
     let taken = |field: &Field| VALUES.iter().find(|value| (field.check)(value).is_ok());
@@ -38,6 +44,7 @@ fn render(criterion: &mut Criterion) {
         application: template("{owner}/{resource}"),
         deployment: template("{owner}/{resource}/{deployment}"),
         owner: template("{owner}"),
+        event: None,
     };
     let message = message::of(&catalogue, &event, &names, &links, Lang::En);
     let url = Secret::new("https://relay.example/hooks/0123456789abcdef");

@@ -10,7 +10,10 @@ use crate::model::{Caller, Role};
 pub enum Action {
     /// Post events.
     Publish,
-    /// Change users, organisations, members and resources; make and revoke anybody's tokens.
+    /// Hand in what came back of letters.
+    HandInBounces,
+    /// Change users, organisations, members and resources; make and revoke anybody's tokens; keep the list of addresses
+    /// that are not written to.
     ManageDirectory,
     /// See an owner's events, hooks, deliveries, members and resources.
     Read(OwnerId),
@@ -35,11 +38,11 @@ impl Default for Policy {
 /// Why not, for the one who asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
-    /// People do not post events.
-    #[error("only operator tokens publish events")]
+    /// People do not post events, and no mail server is a person.
+    #[error("only operator tokens publish events and hand in bounces")]
     OperatorTokenOnly,
     /// The directory is the platform's.
-    #[error("only operators change the directory")]
+    #[error("only operators keep the directory and the list of suppressed addresses")]
     OperatorOnly,
     /// Not theirs to see, so it is not said whether it is there.
     #[error("no such owner, or you are not one of its members")]
@@ -56,7 +59,7 @@ pub enum Denied {
 pub fn permit(caller: &Caller, action: Action, role: Option<Role>, policy: &Policy) -> Result<(), Denied> {
     let Caller::Person { user, operator } = caller else { return Ok(()) };
     match action {
-        Action::Publish => Err(Denied::OperatorTokenOnly),
+        Action::Publish | Action::HandInBounces => Err(Denied::OperatorTokenOnly),
         Action::ManageDirectory if *operator => Ok(()),
         Action::ManageDirectory => Err(Denied::OperatorOnly),
         Action::Read(_) | Action::ChangeHooks(_) if *operator => Ok(()),
@@ -82,12 +85,18 @@ mod tests {
             (Caller::Person { user, operator: false }, Caller::Person { user, operator: true });
         let ask = |caller: &Caller, action, role| permit(caller, action, role, &Policy::default());
 
-        for action in
-            [Action::Publish, Action::ManageDirectory, Action::Read(orga), Action::ChangeHooks(orga)]
-        {
+        for action in [
+            Action::Publish,
+            Action::HandInBounces,
+            Action::ManageDirectory,
+            Action::Read(orga),
+            Action::ChangeHooks(orga),
+        ] {
             assert_eq!(ask(&Caller::Operator, action, None), Ok(()));
         }
-        assert_eq!(ask(&operator, Action::Publish, None), Err(Denied::OperatorTokenOnly));
+        for action in [Action::Publish, Action::HandInBounces] {
+            assert_eq!(ask(&operator, action, None), Err(Denied::OperatorTokenOnly));
+        }
         assert_eq!(ask(&operator, Action::ManageDirectory, None), Ok(()));
         assert_eq!(ask(&person, Action::ManageDirectory, Some(Role::Admin)), Err(Denied::OperatorOnly));
         assert_eq!(ask(&person, Action::ChangeHooks(user.into()), None), Ok(()), "one's own space");

@@ -19,7 +19,7 @@ use crate::model::{
 };
 use crate::private::PrivateLetter;
 use crate::secret::Secret;
-use crate::stops::{Admission, ConfirmLink, Reason, StopLink, Suppression};
+use crate::stops::{Admission, ConfirmLink, Question, Reason, StopLink, Suppression};
 
 /// The store could not do it. Nothing of the unit was kept.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -448,6 +448,8 @@ pub trait Store: Send + Sync + 'static {
     async fn addressee(&self, delivery: DeliveryId) -> Stored<Option<(OwnerId, Recipient)>>;
     /// The reader at an address wants no more of a hook, from now on, or wants it again. `false` if there is no such hook.
     async fn stop_letters(&self, link: StopLink, stop: bool, now: Millis) -> Stored<bool>;
+    /// What became of the question behind a link.
+    async fn question(&self, link: ConfirmLink, now: Millis) -> Stored<Question>;
     /// The reader at an address wants an owner's letters: what is held for it goes out. `false` if it was not asked, or
     /// too long ago.
     async fn confirm_address(&self, link: ConfirmLink, now: Millis) -> Stored<bool>;
@@ -577,6 +579,8 @@ pub struct Reply {
     pub retry_after: Option<String>,
     /// At most 64 KiB of the body.
     pub body: Bytes,
+    /// Whether it came over a second connection, because one that was kept turned out to be closed before a word came back.
+    pub renewed: bool,
 }
 
 /// Why nothing came back.

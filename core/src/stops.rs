@@ -121,6 +121,17 @@ pub enum Consent {
     Asked(Millis),
 }
 
+/// What became of the question behind a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Question {
+    /// It waits for its answer.
+    Open,
+    /// The answer was yes, then.
+    Confirmed(Millis),
+    /// It is too old, another one took its place, or whoever asked is gone.
+    Over,
+}
+
 /// Decides. Never answers [`Admission::Stale`].
 pub fn admit(standing: &Standing, ceiling: u32, now: Millis) -> Admission {
     let Standing { locked, meant, suppressed, stopped, consent, sent } = *standing;

@@ -13,12 +13,14 @@ use sonnette_backends::sqlite;
 use sonnette_core::ids::TokenId;
 use sonnette_core::mail::House;
 use sonnette_core::mail::verp::{self, Bounces};
+use sonnette_core::message::{LinkTemplate, LinkTemplates};
 use sonnette_core::model::Millis;
 use sonnette_core::ports::{Clock, Egress, Luck, NewToken, Store};
 use sonnette_core::secret::Sealer;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use crate::config::{self, Config};
 use crate::console::Console;
@@ -141,30 +143,9 @@ pub async fn start(config: Config) -> Result<Running> {
     let outside = Arc::new(Outside::new(config.guard.clone(), config.mail)?);
     let maildir = outside.mail.maildir().cloned();
     let egress: Arc<dyn Egress> = outside;
-    let parts = Parts {
-        store,
-        egress,
-        clock,
-        luck,
-        catalogue: Arc::new(config.catalogue),
-        formats: sonnette_core::formats::find,
-        links: Arc::new(config.links),
-        house: Arc::new(house),
-        letterhead: Arc::new(letterhead),
-        sealer,
-        public_url: config.public_url.as_ref().map(|url| url.as_str().into()),
-    };
     let listener =
         listen::bind(config.listen).with_context(|| format!("cannot listen on {}", config.listen))?;
     let address = listener.local_addr()?;
-
-    let stop = CancellationToken::new();
-    let hooks_changed = Arc::new(Notify::new());
-    let scheme = if config.tls.is_some() { "https" } else { "http" };
-    let base = match &config.public_url {
-        Some(url) => url.clone(),
-        None => format!("{scheme}://{address}").parse().context("the address makes no URL")?,
-    };
     let provider = match config.provider {
         None => None,
         Some(settings) => {

@@ -15,6 +15,7 @@ use sonnette_core::ports::Clock;
 use crate::app;
 use crate::cli::DoctorArgs;
 use crate::config::{self, Config};
+use crate::egress::dkim::Key;
 use crate::egress::mailer::Mailer;
 use crate::egress::provider::Provider;
 use crate::serve::{runtime, sources};
@@ -54,7 +55,7 @@ pub fn run(args: &DoctorArgs) -> Result<ExitCode> {
         println!("{}", serde_json::to_string(&findings)?);
     } else {
         for finding in &findings {
-            println!("{} {:<14} {}", if finding.fine { "ok  " } else { "LOOK" }, finding.what, finding.saw);
+            println!("{} {:<15} {}", if finding.fine { "ok  " } else { "LOOK" }, finding.what, finding.saw);
         }
     }
     let fine = findings.iter().all(|finding| finding.fine);
@@ -79,6 +80,7 @@ fn look(config: &Config, findings: &mut Vec<Finding>) -> Result<()> {
     findings.push(names(config));
     findings.push(mail(config, &runtime));
     findings.push(sign_in(config, &runtime));
+    findings.extend(letters(config));
     Ok(())
 }
 
@@ -142,6 +144,53 @@ fn sign_in(config: &Config, runtime: &tokio::runtime::Runtime) -> Finding {
     }
 }
 
+/// What letters need besides a relay. Nothing of it is missed while none leaves.
+fn letters(config: &Config) -> Vec<Finding> {
+    let mail = &config.mail;
+    let leaves = mail.relay.is_some();
+    let set = |what, value: Option<String>, key: &str, without: &str| match value {
+        Some(value) => Finding { what, fine: true, saw: value },
+        None => Finding { what, fine: !leaves, saw: format!("{key} is not set: {without}") },
+    };
+    let mut findings = vec![
+        set(
+            "public address",
+            config.public_url.as_ref().map(ToString::to_string),
+            "server.public_url",
+            "letters bring no link that stops them, and strangers' addresses are not asked",
+        ),
+        set(
+            "bounces",
+            mail.bounces.as_ref().map(|address| {
+                format!(
+                    "letters come back to {address}, tagged; pipe what arrives there into `sonnette bounce`"
+                )
+            }),
+            "mail.bounces",
+            "what comes back is not recognised, and addresses where nobody is are written to again and again",
+        ),
+    ];
+    if mail.dkim.is_empty() {
+        findings.push(set(
+            "dkim",
+            None,
+            "mail.dkim",
+            "letters are not signed, and many mailboxes refuse them",
+        ));
+    }
+    let record = |key: &Key| Finding { what: "dkim", fine: true, saw: format!("publish {}", dns(key)) };
+    findings.extend(mail.dkim.iter().map(record));
+    findings
+}
+
+/// A key's record as a line of a zone file (RFC 1035, section 5). One string holds 255 bytes at most, and what reads the
+/// record puts several together (RFC 6376, section 3.6.2.2).
+fn dns(key: &Key) -> String {
+    let strings = key.record.as_bytes().chunks(255).map(String::from_utf8_lossy);
+    let strings: Vec<_> = strings.map(|string| format!("\"{string}\"")).collect();
+    format!("{}._domainkey.{}. IN TXT {}", key.selector, key.domain, strings.join(" "))
+}
+
 /// Appends and syncs, as the store does for every group of events.
 fn disk(data: &Path) -> Finding {
     let path = data.join("doctor.tmp");
@@ -196,4 +245,59 @@ fn open_files() -> Finding {
     let fine = soft == "unlimited" || soft.parse::<u64>().is_ok_and(|limit| limit >= FEW_FILES);
     let advice = if fine { "" } else { "; raise it (LimitNOFILE=65536) for many receivers" };
     Finding { what: "open files", fine, saw: format!("at most {soft}{advice}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+    use crate::config::Sources;
+
+    /// What is told of letters under these settings.
+    fn told(settings: &str) -> Vec<Finding> {
+        let dir = tempfile::tempdir().unwrap();
+        let key = dir.path().join("key.pem");
+        let made = Command::new("openssl")
+            .args(["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out"])
+            .arg(&key)
+            .output()
+            .unwrap();
+        assert!(made.status.success());
+        let file = dir.path().join("sonnette.toml");
+        std::fs::write(&file, settings.replace("KEY", &key.display().to_string())).unwrap();
+        let config = config::read(&Sources { file: Some(file), ..Sources::default() }).unwrap();
+        letters(&config)
+    }
+
+    fn lines(findings: &[Finding]) -> Vec<(&'static str, bool)> {
+        findings.iter().map(|finding| (finding.what, finding.fine)).collect()
+    }
+
+    #[test]
+    fn what_letters_lack_is_looked_at_as_soon_as_they_leave() {
+        let quiet = told("");
+        assert_eq!(lines(&quiet), [("public address", true), ("bounces", true), ("dkim", true)]);
+        let leaving = told("[mail]\nrelay = 'smtp://relay.example'\n");
+        assert_eq!(lines(&leaving), [("public address", false), ("bounces", false), ("dkim", false)]);
+        for (finding, key) in leaving.iter().zip(["server.public_url", "mail.bounces", "mail.dkim"]) {
+            assert!(finding.saw.starts_with(&format!("{key} is not set")), "{}", finding.saw);
+        }
+    }
+
+    #[test]
+    fn the_records_of_keys_are_printed_as_a_zone_takes_them() {
+        let findings = told(
+            "[server]\npublic_url = 'https://n.example'\n[mail]\nrelay = 'smtp://relay.example'\n\
+             from = 'no-reply@paas.example'\nbounces = 'bounces@paas.example'\ndkim = ['s1 KEY', 's2 KEY']\n",
+        );
+        assert!(findings.iter().all(|finding| finding.fine), "{:?}", lines(&findings));
+        let [.., first, second] = &findings[..] else { panic!("{:?}", lines(&findings)) };
+        assert!(second.saw.contains("s2._domainkey.paas.example. IN TXT "), "{}", second.saw);
+        let record = first.saw.strip_prefix("publish s1._domainkey.paas.example. IN TXT ").unwrap();
+        let strings: Vec<_> = record.split('"').filter(|part| !part.trim().is_empty()).collect();
+        assert!(strings.len() == 2 && strings.iter().all(|one| one.len() <= 255), "{strings:?}");
+        // RFC 8301, section 3.2: 2,048 bits, which are 392 characters of base 64.
+        assert_eq!(strings.concat().len(), "v=DKIM1; k=rsa; p=".len() + 392);
+    }
 }

@@ -14,6 +14,7 @@ pub mod egress;
 pub mod flow;
 pub mod http;
 pub mod mail_test;
+pub mod preview;
 pub mod serve;
 pub mod stream;
 pub mod world;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use sonnette::cli::{self, ServerCommand};
-use sonnette::{check, demo, doctor, mail_test, serve};
+use sonnette::{check, demo, doctor, mail_test, preview, serve};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -15,5 +15,7 @@ fn main() -> ExitCode {
         ServerCommand::CheckConfig(args) => check::run(&args),
         ServerCommand::Doctor(args) => doctor::run(&args),
         ServerCommand::MailTest(args) => mail_test::run(&args),
+        ServerCommand::Preview(args) => preview::run(&args),
+        ServerCommand::MailPreview(args) => preview::run_mail(&args),
     })
 }

@@ -4,7 +4,7 @@ use sonnette_core::ids::EventId;
 use sonnette_core::model::{Cancelled, DAY, Dead, Fact, HOUR, Held, Hook, Millis, SECOND, State, Target};
 use sonnette_core::ports::{Page, Turn, Verdict, Work};
 use sonnette_core::stops::{
-    Admission, CONFIRM_WITHIN, ConfirmLink, LetterRules, MOST_ASKED_ONE, Reason, StopLink, Why,
+    Admission, CONFIRM_WITHIN, ConfirmLink, LetterRules, MOST_ASKED_ONE, Question, Reason, StopLink, Why,
 };
 
 use super::{
@@ -52,6 +52,10 @@ impl World {
 
     async fn confirm(&self, link: ConfirmLink) -> bool {
         self.store().confirm_address(link, self.now).await.expect("answered")
+    }
+
+    async fn question(&self, link: ConfirmLink) -> Question {
+        self.store().question(link, self.now).await.expect("answered")
     }
 
     async fn suppress(&self, address: &str) -> bool {
@@ -216,9 +220,12 @@ pub async fn a_strangers_address_is_asked_once_and_its_letters_wait_until_it_con
     assert!(world.lease().await.is_empty(), "nobody is asked twice");
 
     world.reopen();
-    assert!(!world.confirm(world.asked(asked + 1)).await, "another question");
+    assert_eq!(world.question(world.asked(asked + 1)).await, Question::Over, "another question");
+    assert!(!world.confirm(world.asked(asked + 1)).await);
+    assert_eq!(world.question(world.asked(asked)).await, Question::Open);
     assert!(world.confirm(world.asked(asked)).await);
     assert!(world.confirm(world.asked(asked)).await, "once more is no more");
+    assert_eq!(world.question(world.asked(asked)).await, Question::Confirmed(world.now));
     world.settle().await;
     assert!(world.view(&hook).await.unconfirmed.is_empty());
     let released = world.letters().await;
@@ -245,6 +252,7 @@ pub async fn what_a_stranger_does_not_confirm_within_seven_days_is_cancelled(mut
     world.now += 1;
     world.settle().await;
     assert_eq!(world.states(&of_hook(&hook)).await, [State::Cancelled(Cancelled::NoRecipient)]);
+    assert_eq!(world.question(world.asked(asked)).await, Question::Over);
     assert!(!world.confirm(world.asked(asked)).await, "too late");
     world.push().await;
     let letters = world.letters().await;

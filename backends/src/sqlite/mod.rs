@@ -48,7 +48,7 @@ use sonnette_core::ports::{
 };
 use sonnette_core::private::PrivateLetter;
 use sonnette_core::secret::{Sealer, Secret};
-use sonnette_core::stops::{Admission, ConfirmLink, LetterRules, Reason, StopLink, Suppression};
+use sonnette_core::stops::{Admission, ConfirmLink, LetterRules, Question, Reason, StopLink, Suppression};
 use tokio::sync::{Notify, Semaphore};
 
 use agenda::Agenda;
@@ -463,6 +463,10 @@ impl Store for Sqlite {
 
     async fn stop_letters(&self, link: StopLink, stop: bool, now: Millis) -> Stored<bool> {
         self.writer()?.guarded(move |unit| stops::stop_letters(unit, &link, stop, now)).await
+    }
+
+    async fn question(&self, link: ConfirmLink, now: Millis) -> Stored<Question> {
+        self.read(move |db, shared| stops::question(db, shared, &link, now)).await
     }
 
     async fn confirm_address(&self, link: ConfirmLink, now: Millis) -> Stored<bool> {

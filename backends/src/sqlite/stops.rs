@@ -14,8 +14,8 @@ use sonnette_core::ports::{Page, Ticket};
 use sonnette_core::private::{Private, PrivateLetter};
 use sonnette_core::secret::Secret;
 use sonnette_core::stops::{
-    self, Admission, CONFIRM_WITHIN, ConfirmLink, Consent, LATEST, MOST_ASKED, MOST_ASKED_ONE, Reason,
-    Standing, StopLink, Suppression,
+    self, Admission, CONFIRM_WITHIN, ConfirmLink, Consent, LATEST, MOST_ASKED, MOST_ASKED_ONE, Question,
+    Reason, Standing, StopLink, Suppression,
 };
 
 use super::rows::{Col, bad, col};
@@ -434,25 +434,35 @@ fn ask(unit: &mut Unit<'_>, owner: OwnerId, address: &str, now: Millis) -> rusql
     Ok(())
 }
 
-pub(super) fn confirm(unit: &mut Unit<'_>, link: &ConfirmLink, now: Millis) -> rusqlite::Result<bool> {
-    let key = stops::key(&unit.shared.sealer, &link.address);
-    let confirmed: Option<Option<Millis>> = unit
-        .db
+pub(super) fn question(
+    db: &Connection,
+    shared: &Shared,
+    link: &ConfirmLink,
+    now: Millis,
+) -> rusqlite::Result<Question> {
+    let key = stops::key(&shared.sealer, &link.address);
+    let confirmed: Option<Option<Millis>> = db
         .prepare_cached("SELECT confirmed FROM confirmations WHERE key = ?1 AND owner = ?2 AND asked = ?3")?
         .query_row(params![key, Col(link.owner), link.asked], |row| row.get(0))
         .optional()?;
-    match confirmed {
-        Some(Some(_)) => Ok(true),
-        Some(None) if now < link.asked + CONFIRM_WITHIN => {
-            unit.db
-                .prepare_cached(
-                    "UPDATE confirmations SET confirmed = ?3, settle = 1 WHERE key = ?1 AND owner = ?2",
-                )?
-                .execute(params![key, Col(link.owner), now])?;
-            Ok(true)
-        }
-        Some(None) | None => Ok(false),
+    Ok(match confirmed {
+        Some(Some(at)) => Question::Confirmed(at),
+        Some(None) if now < link.asked + CONFIRM_WITHIN => Question::Open,
+        Some(None) | None => Question::Over,
+    })
+}
+
+pub(super) fn confirm(unit: &mut Unit<'_>, link: &ConfirmLink, now: Millis) -> rusqlite::Result<bool> {
+    let question = question(unit.db, unit.shared, link, now)?;
+    if question == Question::Open {
+        let key = stops::key(&unit.shared.sealer, &link.address);
+        unit.db
+            .prepare_cached(
+                "UPDATE confirmations SET confirmed = ?3, settle = 1 WHERE key = ?1 AND owner = ?2",
+            )?
+            .execute(params![key, Col(link.owner), now])?;
     }
+    Ok(question != Question::Over)
 }
 
 // -------------------------------------------------------------------------------------------------- in slices

@@ -5,6 +5,7 @@ pub mod flow;
 pub mod hooks;
 pub mod intake;
 pub mod latency;
+pub mod mail;
 pub mod memory;
 pub mod pages;
 pub mod streams;

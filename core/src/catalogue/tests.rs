@@ -171,6 +171,7 @@ fn every_sample_says_something_whole_to_people() {
         application: LinkTemplate::parse("https://console.example/{owner}/{resource}").ok(),
         deployment: LinkTemplate::parse("https://console.example/{resource}/{deployment}").ok(),
         owner: LinkTemplate::parse("https://console.example/{owner}").ok(),
+        event: None,
     };
     let catalogue = builtin();
     for kind in catalogue.kinds() {

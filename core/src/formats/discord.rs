@@ -13,7 +13,8 @@ use super::cut::{Unit, cut, written};
 use super::escape::{backslashed, bare, quiet};
 use super::reply::{again, by_status, said};
 use super::{
-    Format, Outcome, Render, Rendering, actor, details, not_elsewhere, object, rgb, web_link, with_query,
+    Format, Outcome, Render, Rendering, actor, details, not_elsewhere, nothing, object, rgb, web_link,
+    with_query,
 };
 use crate::message::{Message, Text};
 use crate::model::Millis;
@@ -28,6 +29,7 @@ pub(super) const FORMAT: Format = Format {
     recognises,
     check,
     fields: &[],
+    spares: nothing,
     secret_url: true,
     signed: false,
 };

@@ -11,7 +11,9 @@ use super::cut::{Unit, cut, written};
 use super::escape::{html, tagless, unlinked, unmentioned};
 use super::page::{Markup, page};
 use super::reply::by_status;
-use super::{Format, Outcome, Render, Rendering, actor, details, not_elsewhere, points_at, utc, web_link};
+use super::{
+    Format, Outcome, Render, Rendering, actor, details, not_elsewhere, nothing, points_at, utc, web_link,
+};
 use crate::message::{Message, Severity, Text};
 use crate::model::Millis;
 use crate::ports::{Outgoing, Reply};
@@ -25,6 +27,7 @@ pub(super) const FORMAT: Format = Format {
     recognises,
     check: |url| not_elsewhere(url, "flowdock"),
     fields: &[],
+    spares: nothing,
     secret_url: true,
     signed: false,
 };
@@ -43,6 +46,7 @@ const LINKS: usize = 5;
 const URL: usize = 2000;
 
 const CHAT: Markup = Markup {
+    titled: true,
     max: CONTENT,
     unit: UNIT,
     ours: str::to_owned,

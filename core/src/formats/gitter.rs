@@ -9,7 +9,7 @@ use super::cut::Unit;
 use super::escape::{markdown, unlinked, unmentioned};
 use super::page::{Markup, page};
 use super::reply::by_status;
-use super::{Format, Render, Rendering, not_elsewhere, points_at};
+use super::{Format, Render, Rendering, not_elsewhere, nothing, points_at};
 use crate::message::{Message, Severity};
 use crate::ports::Outgoing;
 
@@ -22,11 +22,13 @@ pub(super) const FORMAT: Format = Format {
     recognises,
     check: |url| not_elsewhere(url, "gitter"),
     fields: &[],
+    spares: nothing,
     secret_url: true,
     signed: false,
 };
 
 const PAGE: Markup = Markup {
+    titled: true,
     // Rooms took messages of 4,096 characters.
     max: 4096,
     unit: Unit::Utf16,

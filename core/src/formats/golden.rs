@@ -37,6 +37,7 @@ fn golden(format: &Format) -> String {
         application: template("{owner}/{resource}"),
         deployment: template("{owner}/{resource}/{deployment}"),
         owner: template("{owner}"),
+        event: None,
     };
     let fields = fields(format);
     let mut out = String::new();

@@ -11,7 +11,7 @@ use super::cut::{Unit, cut, written};
 use super::escape::{code, html, quiet, tagless};
 use super::reply::{again, by_status, said};
 use super::{
-    Format, Outcome, Render, Rendering, actor, color, details, not_elsewhere, object, utc, web_link,
+    Format, Outcome, Render, Rendering, actor, color, details, not_elsewhere, nothing, object, utc, web_link,
     with_query,
 };
 use crate::message::{Message, Severity, Text};
@@ -27,6 +27,7 @@ pub(super) const FORMAT: Format = Format {
     recognises,
     check,
     fields: &[],
+    spares: nothing,
     secret_url: true,
     signed: false,
 };

@@ -26,9 +26,9 @@ fn most_bytes(format: &Format) -> usize {
 fn inert(format: &Format, path: &str, holder: &Value) -> bool {
     match format.name {
         "slack" => holder["type"] == "plain_text",
-        // Alarms and pushes without Markdown.
-        "pagerduty" | "ntfy" => true,
-        "gotify" => path != "/message",
+        // Nothing in an alarm is markup.
+        "pagerduty" => true,
+        "ntfy" | "gotify" => path == "/title",
         _ => false,
     }
 }
@@ -122,6 +122,7 @@ fn saying(words: &str) -> Message {
     let (title, summary) = (samples::sentence("Deployment of ", words, " failed"), Text::theirs(words));
     message.title = title;
     message.summary = summary;
+    message.about = Text::theirs(words);
     message.actor = Some(Text::theirs(words));
     for detail in &mut message.details {
         detail.value = Text::theirs(words);

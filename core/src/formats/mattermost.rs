@@ -11,7 +11,7 @@ use super::cut::{Unit, cut, written};
 use super::escape::{backslashed, bare};
 use super::page::Markup;
 use super::reply::{by_status, said, says_yes};
-use super::{Format, Outcome, Render, Rendering, not_elsewhere, object};
+use super::{Format, Outcome, Render, Rendering, not_elsewhere, nothing, object};
 use crate::message::Message;
 use crate::model::Millis;
 use crate::ports::{Outgoing, Reply};
@@ -25,12 +25,14 @@ pub(super) const FORMAT: Format = Format {
     recognises,
     check: |url| not_elsewhere(url, "mattermost"),
     fields: &[],
+    spares: nothing,
     secret_url: true,
     signed: false,
 };
 
 const TITLE: usize = 400;
 const MARKUP: Markup = Markup {
+    titled: true,
     // Runes of a post, its attachments not counted.
     max: 16_383,
     unit: Unit::Chars,

@@ -4,6 +4,7 @@
 
 mod attachment;
 mod closed;
+mod cloudevents;
 pub mod cut;
 mod discord;
 pub(crate) mod escape;
@@ -12,10 +13,14 @@ mod gitter;
 #[cfg(test)]
 mod golden;
 mod google_chat;
+mod gotify;
 #[cfg(test)]
 mod hostile;
+mod matrix;
 mod mattermost;
+mod ntfy;
 mod page;
+mod pagerduty;
 mod raw;
 mod reply;
 mod rocketchat;
@@ -24,11 +29,13 @@ pub(crate) mod samples;
 mod shown;
 mod slack;
 mod teams;
+mod telegram;
+mod zulip;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method};
 use jiff::Timestamp;
 use serde_json::Value;
 use url::Url;
@@ -53,6 +60,13 @@ pub const FORMATS: &[Format] = &[
     discord::FORMAT,
     teams::FORMAT,
     google_chat::FORMAT,
+    zulip::FORMAT,
+    matrix::FORMAT,
+    telegram::FORMAT,
+    ntfy::FORMAT,
+    gotify::FORMAT,
+    pagerduty::FORMAT,
+    cloudevents::FORMAT,
 ];
 
 /// What a format is.
@@ -73,6 +87,8 @@ pub struct Format {
     pub check: fn(&Url) -> Result<(), &'static str>,
     /// What it takes besides the URL.
     pub fields: &'static [Field],
+    /// Whether a URL brings what a field says, so that a required one is not missed.
+    pub spares: fn(&Url, &str) -> bool,
     /// Whether the URL is a credential, and is shown masked.
     pub secret_url: bool,
     /// Whether requests carry Standard Webhooks headers.
@@ -90,7 +106,7 @@ pub struct Field {
     pub hint: &'static str,
     /// Whether it is a credential, and is never shown again.
     pub secret: bool,
-    /// Whether nothing can be sent without it.
+    /// Whether nothing can be sent without it, unless the URL brings it ([`Format::spares`]).
     pub required: bool,
     /// The rule it breaks, in words that never repeat it.
     pub check: fn(&str) -> Result<(), &'static str>,
@@ -114,15 +130,23 @@ impl Format {
     ///
     /// # Errors
     /// The first that is missing, not known, or breaks its rule.
-    pub fn check_fields(&self, fields: &Fields) -> Result<(), FieldError> {
+    pub fn check_fields(&self, url: &Url, fields: &Fields) -> Result<(), FieldError> {
         self.check_given_fields(fields)?;
-        match self.fields.iter().find(|field| field.required && !fields.contains_key(field.name)) {
+        match self.needed(url).find(|field| !fields.contains_key(field.name)) {
             None => Ok(()),
             Some(Field { name, hint, .. }) => Err(FieldError {
                 name: (*name).to_owned(),
-                rule: format!("{} needs `{name}`: {hint}", self.title),
+                rule: format!(
+                    "{} needs the field `{name}` ({hint}); the console, our own API and `sonnette hooks` take it",
+                    self.title
+                ),
             }),
         }
+    }
+
+    /// The fields nothing can be sent to this URL without.
+    pub fn needed(&self, url: &Url) -> impl Iterator<Item = &'static Field> {
+        self.fields.iter().filter(|field| field.required && !(self.spares)(url, field.name))
     }
 
     /// [`Format::check_fields`] for a preview, which does without what is not given.
@@ -212,6 +236,19 @@ fn anything<T: ?Sized>(_: &T) -> Result<(), &'static str> {
     Ok(())
 }
 
+/// For URLs that bring no field.
+fn nothing(_: &Url, _: &str) -> bool {
+    false
+}
+
+/// For credentials that go into a header.
+fn visible(value: &str) -> Result<(), &'static str> {
+    match value.bytes().all(|byte| byte.is_ascii_graphic()) {
+        true => Ok(()),
+        false => Err("a token is made of visible ASCII characters"),
+    }
+}
+
 /// From what a request is made.
 #[derive(Debug, Clone, Copy)]
 pub enum Render {
@@ -232,6 +269,13 @@ pub struct Rendering<'a> {
     pub event: &'a Event,
     /// The delivery, the same on every attempt.
     pub delivery: DeliveryId,
+}
+
+impl Rendering<'_> {
+    /// The value of a field; empty if there is none.
+    fn field(&self, name: &str) -> &str {
+        self.fields.get(name).map_or("", Secret::expose)
+    }
 }
 
 /// What a reply means.
@@ -310,6 +354,16 @@ fn json(url: &Secret, body: &Value) -> Outgoing {
     Outgoing { method: Method::POST, url: url.clone(), headers, body: body.into() }
 }
 
+/// The same, with a credential in a header.
+fn with_credential(mut request: Outgoing, name: HeaderName, value: &str) -> Outgoing {
+    // Fields that go into headers are visible ASCII.
+    if let Ok(mut value) = HeaderValue::from_str(value) {
+        value.set_sensitive(true);
+        request.headers.push((name, value));
+    }
+    request
+}
+
 /// A link fit for any service: absolute http(s), normalised, without a sign that ends one in a chat's markup, and at
 /// most `max` bytes. Longer or other ones are `None`: a link cut in half is worse than none.
 pub(crate) fn web_link(url: &str, max: usize) -> Option<String> {
@@ -364,7 +418,7 @@ pub(crate) fn color(severity: Severity) -> String {
 }
 
 /// A time for people, such as `2026-01-02 10:00:00 UTC`.
-pub(crate) fn utc(at: Millis) -> String {
+pub fn utc(at: Millis) -> String {
     Timestamp::from_millisecond(at)
         .map_or_else(|_| at.to_string(), |time| time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
 }
@@ -482,12 +536,19 @@ mod tests {
     }
 
     #[test]
-    fn no_request_carries_authorization() {
+    fn no_request_carries_authorization_but_by_a_field() {
         let url = Secret::new("https://user:pass@example.com/v1/messages/chat/x");
-        for format in FORMATS {
+        for format in FORMATS.iter().filter(|format| format.fields.iter().all(|field| !field.secret)) {
             for message in samples::messages() {
                 let request = samples::request(format, &url, &message);
-                assert!(request.headers.iter().all(|(name, _)| name == "content-type"), "{}", format.name);
+                assert!(
+                    request
+                        .headers
+                        .iter()
+                        .all(|(name, _)| name == "content-type" || name.as_str().starts_with("ce-")),
+                    "{}",
+                    format.name
+                );
             }
         }
     }
@@ -502,7 +563,7 @@ mod tests {
                 for shape in shapes {
                     let url = Secret::new(format!("https://relay.example/v1/messages/{shape}"));
                     let request = samples::request(format, &url, &message);
-                    prop_assert!(serde_json::from_slice::<Value>(&request.body).is_ok());
+                    let _ = samples::read(&request);
                     prop_assert!(request.body.len() < 128 * 1024, "{} {}", format.name, request.body.len());
                 }
             }
@@ -511,6 +572,7 @@ mod tests {
         #[test]
         fn a_page_fits_whatever_it_is_made_of(message in samples::any_message(), max in 10_usize..3000) {
             let markup = page::Markup {
+                titled: true,
                 max,
                 unit: cut::Unit::Utf16,
                 ours: escape::html,
@@ -532,6 +594,7 @@ mod tests {
         }
         message.details = message.details.iter().cycle().take(200).cloned().collect();
         let markup = page::Markup {
+            titled: true,
             max: 4000,
             unit: cut::Unit::Utf16,
             ours: escape::mrkdwn,

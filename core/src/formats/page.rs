@@ -6,6 +6,8 @@ use crate::message::{Message, Text};
 
 /// How a service writes a page.
 pub(super) struct Markup {
+    /// Whether the title is a line of it; some services show one apart.
+    pub titled: bool,
     /// The longest page it takes.
     pub max: usize,
     /// What it counts.
@@ -34,7 +36,10 @@ pub(super) fn page(message: &Message, markup: &Markup) -> String {
     };
     let label = |text: &str| (markup.ours)(&cut(text, LABEL, markup.unit));
 
-    let mut head = vec![(markup.strong)(&write(&message.title, TITLE))];
+    let mut head = Vec::new();
+    if markup.titled {
+        head.push((markup.strong)(&write(&message.title, TITLE)));
+    }
     if !message.summary.is_empty() {
         head.push(write(&message.summary, SUMMARY));
     }

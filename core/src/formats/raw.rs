@@ -5,7 +5,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method};
 
 use super::reply::again;
-use super::{Format, Outcome, Render, Rendering, anything};
+use super::{Format, Outcome, Render, Rendering, anything, nothing};
 use crate::model::Millis;
 use crate::ports::{Outgoing, Reply};
 
@@ -18,6 +18,7 @@ pub(super) const FORMAT: Format = Format {
     recognises: |_| false,
     check: anything,
     fields: &[],
+    spares: nothing,
     secret_url: false,
     signed: true,
 };

@@ -196,7 +196,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_reply_breaks_the_reading(status: u16, header: Option<String>, body: Vec<u8>, now: i64) {
-            let reply = Reply { status, retry_after: header, body: body.into() };
+            let reply = Reply { status, retry_after: header, body: body.into(), renewed: false };
             for format in crate::formats::FORMATS {
                 let _ = (format.classify)(&reply, now);
             }

@@ -11,7 +11,7 @@ use super::cut::{Unit, written};
 use super::escape::{code, tagless};
 use super::page::Markup;
 use super::reply::{by_status, said, says_yes};
-use super::{Format, Outcome, Render, Rendering, not_elsewhere, object};
+use super::{Format, Outcome, Render, Rendering, not_elsewhere, nothing, object};
 use crate::message::Message;
 use crate::model::Millis;
 use crate::ports::{Outgoing, Reply};
@@ -25,12 +25,14 @@ pub(super) const FORMAT: Format = Format {
     recognises,
     check: |url| not_elsewhere(url, "rocketchat"),
     fields: &[],
+    spares: nothing,
     secret_url: true,
     signed: false,
 };
 
 const TITLE: usize = 400;
 const MARKUP: Markup = Markup {
+    titled: true,
     // `Message_MaxAllowedSize` as it is set at first.
     max: 5000,
     unit: Unit::Utf16,

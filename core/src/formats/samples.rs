@@ -42,6 +42,7 @@ pub(crate) fn named() -> Vec<(&'static str, Message)> {
                 kind: "DEPLOYMENT_SUCCESS".into(),
                 severity: Severity::Success,
                 title: sentence("Deployment of ", "shop-api", " succeeded"),
+                about: Text::theirs("shop-api"),
                 summary: sentence("Version ", "1.4.2", " is online after 2 minutes & 3 seconds."),
                 details: vec![
                     detail("Application", Text::theirs("shop-api")),
@@ -65,6 +66,7 @@ pub(crate) fn named() -> Vec<(&'static str, Message)> {
                 kind: "CREDITS_ADDED".into(),
                 severity: Severity::Info,
                 title: Text::ours("Credits were added"),
+                about: Text::theirs("ACME"),
                 summary: Text::default(),
                 details: Vec::new(),
                 links: Vec::new(),
@@ -81,6 +83,7 @@ pub(crate) fn named() -> Vec<(&'static str, Message)> {
                 kind: "DEPLOYMENT_FAIL".into(),
                 severity: Severity::Error,
                 title: sentence("Deployment of ", "<!channel> *http://evil.example* `x", " failed"),
+                about: Text::theirs("<!channel> *http://evil.example* `x"),
                 summary: sentence("", "@everyone & <script>alert('x')</script>\r\nBcc: a@b.example", ""),
                 details: vec![
                     detail("Branch", Text::theirs("[click](http://evil.example) \u{202E}gnp.exe")),
@@ -133,13 +136,25 @@ pub(crate) fn urls(format: &Format) -> &'static [&'static str] {
             "https://relay.example/workflows/0123456789abcdef/triggers/manual/paths/invoke?sig=a%2Fb",
             "https://relay.example/webhookb2/0123456789abcdef",
         ],
+        "zulip" => &["https://relay.example/api/v1/messages"],
+        "matrix" => &["https://relay.example/", "https://relay.example/webhook/0123456789abcdef"],
+        "telegram" => &["https://relay.example/bot123456789:AAexample/sendMessage"],
+        "ntfy" => &["https://relay.example/alerts"],
+        "gotify" => &["https://relay.example/message"],
+        "pagerduty" => &["https://relay.example/v2/enqueue"],
         _ => &["https://relay.example/hooks/0123456789abcdef"],
     }
 }
 
 /// Values one of which every field takes that a format cannot do without.
-const VALUES: &[&str] =
-    &["x", "123456789", "!room:example.org", "bot@example.org", "0123456789abcdef0123456789abcdef"];
+const VALUES: &[&str] = &[
+    "x",
+    "123456789",
+    "!room:example.org",
+    "bot@example.org",
+    "0123456789abcdef0123456789abcdef",
+    "123456789:AAexample",
+];
 
 /// Fields a format cannot do without.
 pub(crate) fn fields(format: &Format) -> Fields {
@@ -214,6 +229,7 @@ pub(crate) fn any_message() -> impl Strategy<Value = Message> {
             kind: "DEPLOYMENT_FAIL".into(),
             severity: Severity::ALL[severity],
             title: sentence("Title: ", &title.to_string(), ""),
+            about: Text::theirs(&title.to_string()),
             summary,
             details,
             links: links
@@ -275,5 +291,5 @@ pub(crate) fn shown(format: &Format, url: &str, message: &Message) -> String {
 }
 
 pub(crate) fn reply(status: u16, body: &str) -> Reply {
-    Reply { status, retry_after: None, body: Bytes::copy_from_slice(body.as_bytes()) }
+    Reply { status, retry_after: None, body: Bytes::copy_from_slice(body.as_bytes()), renewed: false }
 }

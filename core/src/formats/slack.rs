@@ -14,8 +14,8 @@ use super::escape::{self, mrkdwn, quiet};
 use super::page::{Markup, page};
 use super::reply::{again, by_status, says_yes};
 use super::{
-    Format, Outcome, Render, Rendering, actor, color, details, not_elsewhere, object, points_at, utc,
-    web_link,
+    Format, Outcome, Render, Rendering, actor, color, details, not_elsewhere, nothing, object, points_at,
+    utc, web_link,
 };
 use crate::message::{Detail, Message, Text};
 use crate::model::Millis;
@@ -30,6 +30,7 @@ pub(super) const FORMAT: Format = Format {
     recognises,
     check,
     fields: &[],
+    spares: nothing,
     secret_url: true,
     signed: false,
 };
@@ -49,6 +50,7 @@ const URL: usize = 3000;
 const TEXT: usize = 4000;
 
 const PAGE: Markup = Markup {
+    titled: true,
     max: TEXT,
     unit: UNIT,
     ours: mrkdwn,

@@ -12,7 +12,7 @@ use super::cut::{Unit, cut, written};
 use super::escape::{backslashed, bare};
 use super::reply::{again, by_status, said};
 use super::{
-    Format, Outcome, Render, Rendering, actor, color, details, not_elsewhere, object, utc, web_link,
+    Format, Outcome, Render, Rendering, actor, color, details, not_elsewhere, nothing, object, utc, web_link,
 };
 use crate::message::{Message, Severity, Text};
 use crate::model::Millis;
@@ -27,6 +27,7 @@ pub(super) const FORMAT: Format = Format {
     recognises,
     check,
     fields: &[],
+    spares: nothing,
     secret_url: true,
     signed: false,
 };

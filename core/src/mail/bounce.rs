@@ -45,6 +45,7 @@ pub struct Report {
 
 /// Reads what came back. `recipient` is the address it came to, if whoever hands it over knows it.
 pub fn read(raw: &[u8], recipient: Option<&str>, key: &Key) -> Report {
+    let raw = without_from_line(raw);
     let mut report = Report { delivery: recipient.and_then(|to| tagged(to, key)), said: Said::Nothing };
     if raw.len() > LARGEST || types_in(raw) > MOST_PARTS {
         return report;
@@ -162,6 +163,12 @@ fn text_of(part: &MessagePart<'_>) -> String {
 fn types_in(raw: &[u8]) -> usize {
     const FIELD: &[u8] = b"content-type";
     raw.windows(FIELD.len()).filter(|window| window.eq_ignore_ascii_case(FIELD)).take(MOST_PARTS + 1).count()
+}
+
+/// A mail server that pipes a message may put a line before it, as in a mailbox file (RFC 4155): `From sender date`.
+fn without_from_line(raw: &[u8]) -> &[u8] {
+    let end = raw.iter().position(|byte| *byte == b'\n').filter(|_| raw.starts_with(b"From "));
+    end.map_or(raw, |end| &raw[end + 1..])
 }
 
 /// The bytes before the first empty line.

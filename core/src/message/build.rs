@@ -125,6 +125,11 @@ impl Said {
             kind: event.kind.clone(),
             severity,
             title,
+            about: Text::theirs(&cut(
+                self.resource.as_deref().unwrap_or(&self.owner),
+                LONGEST_FIELD,
+                Unit::Chars,
+            )),
             summary,
             details,
             links: links(event, &self.data, templates, lang),
@@ -177,7 +182,11 @@ fn links(event: &Event, data: &Map<String, Value>, templates: &LinkTemplates, la
     let fill = |(label, template): (&str, Option<&super::LinkTemplate>)| {
         Some(Link { label: label.to_owned(), url: template?.fill(&places)? })
     };
-    wanted.into_iter().filter_map(fill).collect()
+    let mut links: Vec<_> = wanted.into_iter().filter_map(fill).collect();
+    if links.is_empty() {
+        links.extend(fill((lang.pick("Open the event", "Ouvrir l’événement"), templates.event.as_ref())));
+    }
+    links
 }
 
 #[cfg(test)]

@@ -11,6 +11,8 @@ pub struct LinkTemplates {
     pub deployment: Option<LinkTemplate>,
     /// An owner's page.
     pub owner: Option<LinkTemplate>,
+    /// The event's page in our own console, where none of the others leads anywhere.
+    pub event: Option<LinkTemplate>,
 }
 
 /// A URL with `{owner}`, `{resource}`, `{deployment}` and `{event}` in its path, query or fragment.

@@ -144,6 +144,8 @@ pub struct Message {
     pub severity: Severity,
     /// One line that says it all.
     pub title: Text,
+    /// What it is about, by its name: the application or add-on, else the owner.
+    pub about: Text,
     /// One or two sentences more; may be empty.
     pub summary: Text,
     /// Facts, the most telling first.
@@ -173,6 +175,7 @@ impl Message {
             kind: event.kind.clone(),
             severity: Severity::Info,
             title,
+            about: Text::theirs(&about),
             summary: Text::default(),
             details: Vec::new(),
             links: Vec::new(),

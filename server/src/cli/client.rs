@@ -211,6 +211,20 @@ impl Client {
         self.call(call).await
     }
 
+    /// Posts a message as it came by mail.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn post_mail(
+        &mut self,
+        path: &str,
+        query: &[(&str, &str)],
+        mail: Bytes,
+    ) -> Result<Answer, Failure> {
+        let content_type = "message/rfc822";
+        self.call(Call { body: mail, content_type, query, ..Call::new(Method::POST, path) }).await
+    }
+
     /// Puts `body`.
     ///
     /// # Errors
@@ -224,8 +238,8 @@ impl Client {
     ///
     /// # Errors
     /// As every call.
-    pub async fn delete(&mut self, path: &str) -> Result<(), Failure> {
-        self.call(Call::new(Method::DELETE, path)).await.map(|_| ())
+    pub async fn delete(&mut self, path: &str, query: &[(&str, &str)]) -> Result<(), Failure> {
+        self.call(Call { query, ..Call::new(Method::DELETE, path) }).await.map(|_| ())
     }
 
     async fn call(&mut self, call: Call<'_>) -> Result<Answer, Failure> {

@@ -297,7 +297,7 @@ pub(super) async fn user(
                 user.email
             );
             terminal.confirm(*yes, &clean(&what))?;
-            client.delete(&format!("/users/{id}")).await?;
+            client.delete(&format!("/users/{id}"), &[]).await?;
             terminal.note("Removed.")
         }
     }
@@ -403,7 +403,7 @@ pub(super) async fn org(args: &OrgArgs, client: &mut Client, terminal: &mut Term
             let id = organisation(given, client).await?;
             let what = what_stops(id, client).await?;
             terminal.confirm(*yes, &clean(&what))?;
-            client.delete(&format!("/organisations/{id}")).await?;
+            client.delete(&format!("/organisations/{id}"), &[]).await?;
             terminal.note("Removed.")
         }
         OrgVerb::Members { organisation: given } => {
@@ -418,7 +418,7 @@ pub(super) async fn org(args: &OrgArgs, client: &mut Client, terminal: &mut Term
         OrgVerb::RemoveMember { organisation: given, user, yes } => {
             let id = organisation(given, client).await?;
             terminal.confirm(*yes, &format!("{user} will get no more letters of {id}."))?;
-            client.delete(&member(id, *user)).await?;
+            client.delete(&member(id, *user), &[]).await?;
             terminal.note("Removed.")
         }
     }
@@ -514,7 +514,7 @@ async fn resource(
                 "Removing {id} of {owner}: hooks whose scope names it have nothing more to tell of it; they keep its id."
             );
             terminal.confirm(*yes, &what)?;
-            client.delete(&format!("/owners/{owner}/resources/{id}")).await?;
+            client.delete(&format!("/owners/{owner}/resources/{id}"), &[]).await?;
             terminal.note("Removed.")
         }
     }

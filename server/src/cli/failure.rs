@@ -14,6 +14,7 @@ Exit codes:
   3  the server cannot be reached
   4  not allowed (no token, a wrong one, or one that may not)
   5  not found
+ 75  not now, try again (`bounce` alone, as mail servers read it)
 
 Results go to standard output, remarks to standard error.";
 
@@ -34,6 +35,9 @@ pub enum Failure {
         /// In words.
         why: String,
     },
+    /// It did not work, and whoever started us is to try again with the same input (`EX_TEMPFAIL` of `sysexits.h`).
+    #[error("{0}")]
+    Again(Box<Failure>),
     /// Anything else.
     #[error("{0}")]
     Failed(String),
@@ -50,6 +54,7 @@ impl Failure {
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             Self::Usage(_) => 2,
             Self::Unreachable { .. } => 3,
+            Self::Again(_) => 75,
             Self::Refused(problem) => match problem.status {
                 401 | 403 => 4,
                 404 => 5,

@@ -4,13 +4,14 @@ use clap::{ArgGroup, Args, Subcommand};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use sonnette_core::formats;
-use sonnette_core::ids::{HookId, OwnerId, ResourceId, UserId};
+use sonnette_core::ids::{DestinationId, EventId, HookId, OwnerId, ResourceId, UserId};
 use sonnette_core::model::Role;
 use url::Url;
 
 use super::client::{Access, Client};
 use super::failure::Failure;
 use super::list::{self, Columns, Paging};
+use super::preview::{Preview, clean_lines};
 use super::table::{clean, facts, maybe_time, or_none, time};
 use super::terminal::Terminal;
 
@@ -78,6 +79,32 @@ enum Verb {
         #[arg(long, value_name = "HOURS", default_value = "24", value_parser = clap::value_parser!(u32).range(0..=168))]
         overlap_hours: u32,
     },
+    /// Send what a hook would send, now, and say how it went: one that is saved, or one by --url or --email; nothing is kept of it
+    Test(TestArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("what").args(["id", "urls", "targets"]).required(true)))]
+struct TestArgs {
+    /// `hook_…`
+    id: Option<HookId>,
+    /// Whose it would be, for one that is not saved: `user_…` or `orga_…`
+    #[arg(long, required_unless_present = "id", conflicts_with = "id")]
+    owner: Option<OwnerId>,
+    #[command(flatten)]
+    places: Places,
+    /// The sample of this kind; of one the hook tells of, if left out
+    #[arg(long)]
+    kind: Option<String>,
+    /// A stored event instead: `evt_…`
+    #[arg(long, conflicts_with = "kind")]
+    event: Option<EventId>,
+    /// Only this destination of a webhook: `dst_…`
+    #[arg(long, conflicts_with_all = ["urls", "targets"])]
+    destination: Option<DestinationId>,
+    /// Whom an e-mail hook writes to, one of those it would write to; you, if left out
+    #[arg(long, value_name = "ADDRESS")]
+    to: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -126,6 +153,10 @@ struct Places {
     /// The format of the URLs: one for all, or one each in the same order; recognised by the URL if left out
     #[arg(long = "format", value_name = "FORMAT", requires = "urls", value_parser = format_names())]
     formats: Vec<String>,
+    /// What a format needs besides the URL, such as `chat=-1001234567890`; `NAME=@FILE` reads a credential from a file. Of the
+    /// second URL `2.NAME=VALUE`, and so on
+    #[arg(long = "field", value_name = "NAME=VALUE", requires = "urls", value_parser = parse_field)]
+    fields: Vec<(usize, String, String)>,
     /// Whom to write to: `organisation`, `organisation:ADMIN,MANAGER`, `user_…` or an address; can be repeated
     #[arg(long = "email", value_name = "TARGET", conflicts_with = "urls", value_parser = parse_target)]
     targets: Vec<Value>,
@@ -149,6 +180,26 @@ fn format_names() -> clap::builder::PossibleValuesParser {
     formats::FORMATS.iter().map(|format| format.name).collect::<Vec<_>>().into()
 }
 
+/// Errors never repeat the value: it may be a credential.
+fn parse_field(text: &str) -> Result<(usize, String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("it must be NAME=VALUE or NAME=@FILE")?;
+    let (place, name) = match name.split_once('.') {
+        Some((place, name)) => {
+            (place.parse().ok().filter(|place| *place > 0).ok_or("URLs are counted from 1")?, name)
+        }
+        None => (1, name),
+    };
+    let value = match value.strip_prefix('@') {
+        // A name of a channel begins with the sign too; no file is called so by accident.
+        Some(path) if std::path::Path::new(path).is_file() => {
+            let read = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
+            read.trim_end_matches(['\r', '\n']).to_owned()
+        }
+        _ => value.to_owned(),
+    };
+    Ok((place - 1, name.to_owned(), value))
+}
+
 fn parse_target(text: &str) -> Result<Value, String> {
     let (word, roles) = text.split_once(':').map_or((text, None), |(word, roles)| (word, Some(roles)));
     if word == "organisation" {
@@ -168,6 +219,20 @@ fn parse_target(text: &str) -> Result<Value, String> {
 }
 
 impl Places {
+    /// A new hook as the API is given it.
+    fn hook(&self, name: &str) -> Result<Map<String, Value>, Failure> {
+        let mut body = Map::new();
+        body.insert("name".into(), name.into());
+        if self.targets.is_empty() {
+            body.insert("kind".into(), "webhook".into());
+            body.insert("urls".into(), self.urls()?);
+        } else {
+            body.insert("kind".into(), "email".into());
+            body.insert("targets".into(), self.targets.clone().into());
+        }
+        Ok(body)
+    }
+
     /// The `urls` of the API, each with its format. They go out as they were written: the server judges the spelling too, and
     /// a refusal here would print what may be a credential.
     fn urls(&self) -> Result<Value, Failure> {
@@ -184,12 +249,20 @@ impl Places {
                 self.urls.len()
             ))),
         };
-        let entries = self
-            .urls
-            .iter()
-            .enumerate()
-            .map(|(place, url)| Ok::<_, Failure>(json!({"format": format(place, url)?, "url": url})));
-        entries.collect::<Result<_, _>>().map(Value::Array)
+        if let Some((place, ..)) = self.fields.iter().find(|(place, ..)| *place >= self.urls.len()) {
+            return Err(Failure::Usage(format!("--field: there is no URL number {}", place + 1)));
+        }
+        let entry = |(place, url): (usize, &String)| {
+            let mut entry = json!({"format": format(place, url)?, "url": url});
+            let own = self.fields.iter().filter(|(of, ..)| *of == place);
+            let fields: Map<String, Value> =
+                own.map(|(_, name, value)| (name.clone(), value.as_str().into())).collect();
+            if !fields.is_empty() {
+                entry["fields"] = fields.into();
+            }
+            Ok::<_, Failure>(entry)
+        };
+        self.urls.iter().enumerate().map(entry).collect::<Result<_, _>>().map(Value::Array)
     }
 }
 
@@ -353,7 +426,7 @@ pub(super) async fn run(
         Verb::Remove { id, yes } => {
             let (_, hook) = fetch(client, *id).await?;
             terminal.confirm(*yes, &hook.what_stops())?;
-            client.delete(&format!("/hooks/{id}")).await?;
+            client.delete(&format!("/hooks/{id}"), &[]).await?;
             terminal.note("Removed.")
         }
         Verb::Pause { id } => {
@@ -361,6 +434,7 @@ pub(super) async fn run(
             terminal.note("Paused: what comes is held until `sonnette hooks resume`.")?;
             shown(&value, terminal)
         }
+        Verb::Test(args) => test(args, client, terminal).await,
         Verb::Resume { id, deliver, skip } => resume(*id, *deliver, *skip, client, terminal).await,
         Verb::Rotate { id, overlap_hours } => {
             let body = json!({ "overlapHours": overlap_hours });
@@ -385,15 +459,7 @@ fn warn(hook: &Hook, terminal: &mut Terminal) -> Result<(), Failure> {
 }
 
 async fn add(args: &AddArgs, client: &mut Client, terminal: &mut Terminal) -> Result<(), Failure> {
-    let mut body = Map::new();
-    body.insert("name".into(), args.name.clone().into());
-    if args.places.targets.is_empty() {
-        body.insert("kind".into(), "webhook".into());
-        body.insert("urls".into(), args.places.urls()?);
-    } else {
-        body.insert("kind".into(), "email".into());
-        body.insert("targets".into(), args.places.targets.clone().into());
-    }
+    let mut body = args.places.hook(&args.name)?;
     for (name, value) in chosen(&args.choice) {
         body.insert(name.into(), value);
     }
@@ -499,10 +565,87 @@ async fn resume(
     shown(&value, terminal)
 }
 
+/// What came of a test, as the API shows it.
+#[derive(Debug, Deserialize)]
+struct Tested {
+    #[serde(flatten)]
+    sent: Preview,
+    format: String,
+    outcome: String,
+    status: Option<u16>,
+    reply: Option<Reply>,
+    says: Option<String>,
+    times: Times,
+}
+
+#[derive(Debug, Deserialize)]
+struct Reply {
+    headers: Vec<(String, String)>,
+    body: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Times {
+    name: Option<f64>,
+    connect: Option<f64>,
+    tls: Option<f64>,
+    total: f64,
+}
+
+impl Tested {
+    fn page(&self) -> String {
+        let steps = [
+            ("name", self.times.name),
+            ("connect", self.times.connect),
+            ("TLS", self.times.tls),
+            ("in all", Some(self.times.total)),
+        ];
+        let steps = steps.iter().filter_map(|(step, time)| Some(format!("{step} {:.1} ms", (*time)?)));
+        let said = facts(&[
+            ("format", self.format.clone()),
+            ("outcome", self.outcome.clone()),
+            ("status", or_none(self.status.map(|status| status.to_string()).as_deref())),
+            ("says", or_none(self.says.as_deref())),
+            ("times", steps.collect::<Vec<_>>().join(", ")),
+        ]);
+        let reply = self.reply.as_ref().map(|reply| {
+            let headers = reply.headers.iter().map(|(name, value)| clean(&format!("{name}: {value}")));
+            format!("\n\n# Reply\n{}\n\n{}", headers.collect::<Vec<_>>().join("\n"), clean_lines(&reply.body))
+        });
+        format!("{said}\n\n# Sent\n{}{}", self.sent.page(), reply.unwrap_or_default())
+    }
+}
+
+async fn test(args: &TestArgs, client: &mut Client, terminal: &mut Terminal) -> Result<(), Failure> {
+    let said = [
+        ("kind", args.kind.clone()),
+        ("event", args.event.map(|id| id.to_string())),
+        ("destination", args.destination.map(|id| id.to_string())),
+        ("to", args.to.clone()),
+    ];
+    let mut body: Map<String, Value> =
+        said.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect();
+    let path = match (args.id, args.owner) {
+        (Some(id), _) => format!("/hooks/{id}/test"),
+        (None, owner) => {
+            body.insert("ownerId".into(), owner.map(|owner| owner.to_string()).into());
+            body.insert("hook".into(), args.places.hook("A test")?.into());
+            "/hooks/test".to_owned()
+        }
+    };
+    let value = client.post(&path, &body).await?.body;
+    let results: Vec<Tested> = list::read(&value["results"])?;
+    terminal.result(&value, || results.iter().map(Tested::page).collect::<Vec<_>>().join("\n\n"))?;
+    match results.iter().filter(|one| one.outcome != "delivered").count() {
+        0 => Ok(()),
+        failed => Err(Failure::Failed(format!("{failed} of {} were not taken", results.len()))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::terminal::tests::terminal;
-    use super::super::tests::{Server, parse_as};
+    use super::super::tests::{Server, parse_as, refuses};
     use super::*;
 
     const OWNER: &str = "orga_11111111-1111-4111-8111-111111111111";
@@ -579,6 +722,33 @@ mod tests {
         assert_eq!(err, "The secret is shown this once. Give it to whoever verifies our signatures.\n");
     }
 
+    #[test]
+    fn fields_belong_to_their_url_and_credentials_come_from_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("token");
+        std::fs::write(&file, "123:abc\n").unwrap();
+        let file = file.display();
+        let HooksArgs { verb: Verb::Add(args), .. } = parse_as(&format!(
+            "hooks add --owner {OWNER} --name Chat --url https://api.telegram.org --field token=@{file} \
+             --field chat=@acme_ops --url https://x.example/ --format telegram --format raw"
+        )) else {
+            panic!("another command")
+        };
+        assert_eq!(
+            args.places.urls().unwrap(),
+            json!([
+                {"format": "telegram", "url": "https://api.telegram.org",
+                 "fields": {"token": "123:abc", "chat": "@acme_ops"}},
+                {"format": "raw", "url": "https://x.example/"}
+            ])
+        );
+        for wrong in ["token", "0.token=x", "x.token=y"] {
+            let words =
+                format!("hooks add --owner {OWNER} --name Chat --url https://x.example/ --field {wrong}");
+            assert!(refuses(&words), "{wrong}");
+        }
+    }
+
     #[tokio::test]
     async fn a_warning_of_the_server_is_shown_beside_the_hook() {
         let mut reply = webhook();
@@ -626,6 +796,62 @@ mod tests {
         let server = Server::answering([(200, webhook())]).await;
         let (result, ..) = run_on(&server, &format!("resume {HOOK}"), None).await;
         assert_eq!(result.unwrap_err().to_string(), "say what becomes of them: --deliver or --skip");
+    }
+
+    #[tokio::test]
+    async fn a_test_shows_what_was_sent_what_came_back_and_how_long_it_took() {
+        let result = json!({"format": "raw", "destinationId": "dst_0000000000002", "outcome": "again", "status": 500,
+            "request": {"method": "POST", "url": "http://127.0.0.1:9/x", "headers": [["host", "127.0.0.1:9"]], "body": "{}"},
+            "reply": {"headers": [["content-type", "text/plain"]], "body": "no\u{1b}\nmore", "more": false}, "says": null,
+            "times": {"name": null, "connect": 0.25, "tls": null, "total": 1.5}});
+        let server = Server::answering([(200, json!({"results": [result]}))]).await;
+        let (result, out, _) = run_on(&server, &format!("test {HOOK} --kind GIT_PUSH"), None).await;
+        assert_eq!(result.unwrap_err().to_string(), "1 of 1 were not taken");
+        assert_eq!(
+            server.asked(),
+            [(format!("POST /api/v1/hooks/{HOOK}/test"), json!({"kind": "GIT_PUSH"}))]
+        );
+        insta::assert_snapshot!(out, @r"
+        format   raw
+        outcome  again
+        status   500
+        says     -
+        times    connect 0.2 ms, in all 1.5 ms
+
+        # Sent
+        POST http://127.0.0.1:9/x
+        host: 127.0.0.1:9
+
+        {}
+
+        # Reply
+        content-type: text/plain
+
+        no�
+        more
+        ");
+    }
+
+    #[tokio::test]
+    async fn a_hook_that_is_not_saved_is_tested_as_it_would_be_added() {
+        for words in [
+            "test",
+            "test --url https://a.example/",
+            "test HOOK --url https://a.example/",
+            "test --owner OWNER --url https://a.example/ --destination dst_0000000000002",
+            "test HOOK --owner OWNER",
+        ] {
+            assert!(
+                refuses(&format!("hooks {}", words.replace("HOOK", HOOK).replace("OWNER", OWNER))),
+                "{words}"
+            );
+        }
+        let server = Server::answering([(200, json!({"results": []}))]).await;
+        let words = format!("test --owner {OWNER} --url https://a.example/x --kind GIT_PUSH");
+        run_on(&server, &words, None).await.0.unwrap();
+        let hook = json!({"kind": "webhook", "name": "A test", "urls": [{"format": "raw", "url": "https://a.example/x"}]});
+        let body = json!({"ownerId": OWNER, "hook": hook, "kind": "GIT_PUSH"});
+        assert_eq!(server.asked(), [("POST /api/v1/hooks/test".to_owned(), body)]);
     }
 
     #[tokio::test]

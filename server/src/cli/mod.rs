@@ -3,6 +3,7 @@
 //! Commands that ask a running server speak its HTTP API, as anybody could, and live here, one file a noun. Those that are
 //! the server (`serve`, `demo`, …) are only read here: [`run`] hands them to whoever can build one.
 
+mod bounce;
 pub(crate) mod client;
 mod deliveries;
 mod directory;
@@ -12,6 +13,8 @@ mod hooks;
 mod import;
 mod link;
 mod list;
+mod preview;
+mod suppressions;
 mod table;
 mod terminal;
 mod token;
@@ -24,6 +27,7 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
+pub use bounce::BounceArgs;
 pub use deliveries::DeliveriesArgs;
 pub use directory::{AddonArgs, AppArgs, OrgArgs, UserArgs};
 pub use emit::EmitArgs;
@@ -31,6 +35,10 @@ pub use failure::{EXIT_CODES, Failure, Problem};
 pub use hooks::HooksArgs;
 pub use import::ImportArgs;
 pub use link::LinkArgs;
+pub use preview::{
+    MailPreviewArgs, PreviewArgs, print_here as print_preview, say_written, write as write_letter,
+};
+pub use suppressions::SuppressionsArgs;
 pub use token::TokenArgs;
 
 use client::Access;
@@ -63,6 +71,8 @@ pub enum Command {
     Emit(EmitArgs),
     /// Hooks: who is told of what, and where
     Hooks(HooksArgs),
+    /// Show what would be sent: a kind's sample or a stored event, in any format or as a hook tells it
+    Preview(PreviewArgs),
     /// Deliveries: what was sent, what waits, what failed; newest first
     Deliveries(DeliveriesArgs),
     /// Users: the people letters are written to
@@ -75,6 +85,10 @@ pub enum Command {
     Addon(AddonArgs),
     /// Tokens: operator tokens for the platform, pairs for people
     Token(TokenArgs),
+    /// Addresses that are not written to any more, and why (needs an operator token)
+    Suppressions(SuppressionsArgs),
+    /// Take what came back by mail from standard input: a mail server pipes bounces and complaints into it
+    Bounce(BounceArgs),
     /// Print a link that signs somebody in to the console (needs an operator token)
     Link(LinkArgs),
     /// Import users, organisations, members, applications and add-ons from a file of JSON lines
@@ -161,6 +175,8 @@ pub struct MailArgs {
 enum MailVerb {
     /// Send one letter now and say how it went
     Test(MailTestArgs),
+    /// Write letters as .eml and .html files, to look at
+    Preview(MailPreviewArgs),
 }
 
 /// `mail test`.
@@ -189,6 +205,10 @@ pub enum ServerCommand {
     Doctor(DoctorArgs),
     /// Send one letter.
     MailTest(MailTestArgs),
+    /// Show a sample.
+    Preview(Box<PreviewArgs>),
+    /// Write samples of letters.
+    MailPreview(Box<MailPreviewArgs>),
 }
 
 /// Reads the process's command line and does what it says, [`run`]'s way.
@@ -215,6 +235,7 @@ pub fn run(cli: Cli, server_side: impl FnOnce(ServerCommand) -> anyhow::Result<E
     match ask(&command, &mut terminal) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
+            let failure = command.fails_by(failure);
             if !failure.is_silent() {
                 // If this cannot be written either, the exit code still says it.
                 let _ = terminal.note(&format!("error: {failure}"));
@@ -235,12 +256,16 @@ enum Side {
 enum Asking {
     Emit(EmitArgs),
     Hooks(HooksArgs),
+    Preview(PreviewArgs),
+    MailPreview(MailPreviewArgs),
     Deliveries(DeliveriesArgs),
     User(UserArgs),
     Org(OrgArgs),
     App(AppArgs),
     Addon(AddonArgs),
     Token(TokenArgs),
+    Suppressions(SuppressionsArgs),
+    Bounce(BounceArgs),
     Link(LinkArgs),
     Import(ImportArgs),
 }
@@ -254,6 +279,14 @@ fn split(command: Command) -> Side {
         Command::Mail(MailArgs { verb: MailVerb::Test(args) }) => {
             return Side::Server(ServerCommand::MailTest(args));
         }
+        Command::Mail(MailArgs { verb: MailVerb::Preview(args) }) if args.asks_the_server() => {
+            Asking::MailPreview(args)
+        }
+        Command::Mail(MailArgs { verb: MailVerb::Preview(args) }) => {
+            return Side::Server(ServerCommand::MailPreview(Box::new(args)));
+        }
+        Command::Preview(args) if args.asks_the_server() => Asking::Preview(args),
+        Command::Preview(args) => return Side::Server(ServerCommand::Preview(Box::new(args))),
         Command::Completions { shell } => return Side::Completions(shell),
         Command::Emit(args) => Asking::Emit(args),
         Command::Hooks(args) => Asking::Hooks(args),
@@ -263,6 +296,8 @@ fn split(command: Command) -> Side {
         Command::App(args) => Asking::App(args),
         Command::Addon(args) => Asking::Addon(args),
         Command::Token(args) => Asking::Token(args),
+        Command::Suppressions(args) => Asking::Suppressions(args),
+        Command::Bounce(args) => Asking::Bounce(args),
         Command::Link(args) => Asking::Link(args),
         Command::Import(args) => Asking::Import(args),
     };
@@ -270,16 +305,29 @@ fn split(command: Command) -> Side {
 }
 
 impl Asking {
+    /// How a failure ends it. A mail server gives up what it pipes into us for any code it does not know: a wrong token is as
+    /// good a reason to wait as a server that is away.
+    fn fails_by(&self, failure: Failure) -> Failure {
+        match self {
+            Self::Bounce(_) => Failure::Again(Box::new(failure)),
+            _ => failure,
+        }
+    }
+
     fn access(&self) -> &Access {
         match self {
             Self::Emit(args) => &args.access,
             Self::Hooks(args) => &args.access,
+            Self::Preview(args) => &args.access,
+            Self::MailPreview(args) => &args.access,
             Self::Deliveries(args) => &args.access,
             Self::User(args) => &args.access,
             Self::Org(args) => &args.access,
             Self::App(args) => &args.access,
             Self::Addon(args) => &args.access,
             Self::Token(args) => &args.access,
+            Self::Suppressions(args) => &args.access,
+            Self::Bounce(args) => &args.access,
             Self::Link(args) => &args.access,
             Self::Import(args) => &args.access,
         }
@@ -295,12 +343,16 @@ fn ask(command: &Asking, terminal: &mut Terminal) -> Result<(), Failure> {
         match command {
             Asking::Emit(args) => emit::run(args, client, terminal).await,
             Asking::Hooks(args) => hooks::run(args, client, terminal).await,
+            Asking::Preview(args) => preview::run(args, client, terminal).await,
+            Asking::MailPreview(args) => preview::run_mail(args, client).await,
             Asking::Deliveries(args) => deliveries::run(args, client, terminal).await,
             Asking::User(args) => directory::user(args, client, terminal).await,
             Asking::Org(args) => directory::org(args, client, terminal).await,
             Asking::App(args) => directory::app(args, client, terminal).await,
             Asking::Addon(args) => directory::addon(args, client, terminal).await,
             Asking::Token(args) => token::run(args, client, terminal).await,
+            Asking::Suppressions(args) => suppressions::run(args, client, terminal).await,
+            Asking::Bounce(args) => bounce::run(args, client, terminal).await,
             Asking::Link(args) => link::run(args, client, terminal).await,
             Asking::Import(args) => import::run(args, client, terminal).await,
         }
@@ -371,6 +423,7 @@ mod tests {
     commands! {
         Serve => ServeArgs, Emit => EmitArgs, Hooks => HooksArgs, Deliveries => DeliveriesArgs, User => UserArgs,
         Org => OrgArgs, App => AppArgs, Addon => AddonArgs, Token => TokenArgs, Link => LinkArgs,
+        Suppressions => SuppressionsArgs, Bounce => BounceArgs, Preview => PreviewArgs,
         Import => ImportArgs,
     }
 
@@ -487,6 +540,22 @@ mod tests {
         let usage = anyhow::Error::from(Failure::Usage("x".into())).context("while starting");
         assert_eq!(format!("{:?}", run_with(usage)), format!("{:?}", ExitCode::from(2)));
         assert_eq!(format!("{:?}", run_with(anyhow::anyhow!("x"))), format!("{:?}", ExitCode::from(1)));
+    }
+
+    #[test]
+    fn whatever_hinders_a_bounce_makes_the_mail_server_try_again() {
+        for (words, code) in [("bounce", 75), ("token list", 2)] {
+            let Side::Client(asking) = split(parse(words).unwrap().command) else { panic!("{words}") };
+            assert_eq!(asking.fails_by(Failure::Usage("a wrong token".into())).exit_code(), code, "{words}");
+        }
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let Side::Client(asking) =
+            split(parse(&format!("bounce --server http://127.0.0.1:{port}")).unwrap().command)
+        else {
+            panic!("another command")
+        };
+        let (mut terminal, ..) = terminal::tests::terminal(false, None);
+        assert_eq!(asking.fails_by(ask(&asking, &mut terminal).unwrap_err()).exit_code(), 75);
     }
 
     #[tokio::test]

@@ -94,7 +94,7 @@ pub(super) async fn run(
         Verb::List => list::print(client, terminal, "/tokens", &[], None, COLUMNS).await,
         Verb::Revoke { id, yes } => {
             terminal.confirm(*yes, &format!("Revoking {id}: who uses it is refused from now on."))?;
-            client.delete(&format!("/tokens/{id}")).await?;
+            client.delete(&format!("/tokens/{id}"), &[]).await?;
             terminal.note("Revoked.")
         }
     }

@@ -160,6 +160,7 @@ fn meant(sheet: &mut Sheet<'_>, sources: &Sources) -> Option<Config> {
         application: link(sheet, "links.application"),
         deployment: link(sheet, "links.deployment"),
         owner: link(sheet, "links.owner"),
+        event: None,
     };
     let provider = provider(sheet, public_url.is_some() || sources.dev);
     let roles = sheet.list("access.change_hooks");

@@ -81,6 +81,14 @@ fn some_of(lang: Lang, names: impl ExactSizeIterator<Item = String>) -> String {
     if more == 0 { told.join(", ") } else { lang.and_more(told.join(", "), more) }
 }
 
+/// Some addresses, if there are any.
+pub(super) fn addresses<'a>(
+    lang: Lang,
+    addresses: impl ExactSizeIterator<Item = &'a String>,
+) -> Option<String> {
+    (addresses.len() > 0).then(|| some_of(lang, addresses.cloned()))
+}
+
 /// The last results of a hook, newest first, as dots with their words. Holds no user's words.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Dots {

@@ -12,6 +12,7 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method};
 
 use super::cookie::Cookie;
+use super::letters;
 use super::oops::Oops;
 use super::reader::Reader;
 use crate::contract::problem::{Id, Problem};
@@ -28,7 +29,9 @@ pub(super) async fn door(State(site): At, request: Request, next: Next) -> Respo
     let reader = Reader::of(&site, &head).await;
     let response = match reader {
         Err(oops) => unreadable(oops),
-        Ok(reader) if !is_get && !ours(&site, &head) => Oops::Forged.page(&reader, is_get),
+        Ok(reader) if !is_get && !letters::is_link(head.uri.path()) && !ours(&site, &head) => {
+            Oops::Forged.page(&reader, is_get)
+        }
         Ok(reader) => {
             head.extensions.insert(reader.clone());
             let mut response = next.run(Request::from_parts(head, body)).await;

@@ -49,19 +49,19 @@ pub(super) fn steps(lang: Lang, format: &str) -> &'static [&'static str] {
             "Dans Mattermost ouvrez le menu, Intégrations, Webhooks entrants.",
             "Ajoutez-en un pour le canal où poster et copiez son URL.",
         ],
-        (Lang::En, "rocketchat" | "rocket_chat" | "rocket.chat") => &[
+        (Lang::En, "rocketchat") => &[
             "In Rocket.Chat open Administration, Integrations, New, Incoming.",
             "Choose the channel, enable and save it, and copy the Webhook URL.",
         ],
-        (Lang::Fr, "rocketchat" | "rocket_chat" | "rocket.chat") => &[
+        (Lang::Fr, "rocketchat") => &[
             "Dans Rocket.Chat ouvrez Administration, Intégrations, Nouveau, Entrant.",
             "Choisissez le canal, activez, enregistrez, puis copiez l’URL du webhook.",
         ],
-        (Lang::En, "google_chat" | "googlechat") => &[
+        (Lang::En, "google-chat") => &[
             "In Google Chat open the space, then Apps & integrations.",
             "Choose Webhooks, add one, and copy its URL.",
         ],
-        (Lang::Fr, "google_chat" | "googlechat") => &[
+        (Lang::Fr, "google-chat") => &[
             "Dans Google Chat ouvrez l’espace, puis Applications et intégrations.",
             "Choisissez Webhooks, ajoutez-en un et copiez son URL.",
         ],
@@ -105,6 +105,56 @@ pub(super) fn steps(lang: Lang, format: &str) -> &'static [&'static str] {
             "Dans les paramètres du salon ouvrez Integrations et ajoutez-en une personnalisée.",
             "Copiez l’URL qui commence par https://webhooks.gitter.im/e/.",
         ],
+        (Lang::En, "zulip") => &[
+            "In Zulip open Personal settings, Bots, and add a bot of the type Generic; subscribe it to the channel.",
+            "The URL is https://YOUR-ORGANISATION/api/v1/messages; the bot’s address and key go into the fields below.",
+        ],
+        (Lang::Fr, "zulip") => &[
+            "Dans Zulip ouvrez Paramètres personnels, Bots, ajoutez un bot générique et abonnez-le au canal.",
+            "L’URL est https://VOTRE-ORGANISATION/api/v1/messages ; l’adresse et la clé du bot vont dans les champs ci-dessous.",
+        ],
+        (Lang::En, "matrix") => &[
+            "Make an account for notifications, let it join the room, and copy its access token and the room’s internal id.",
+            "The URL is the homeserver, such as https://matrix.example.org.",
+            "With hookshot, write !hookshot webhook in the room instead and copy the URL it gives: it needs no field.",
+        ],
+        (Lang::Fr, "matrix") => &[
+            "Créez un compte pour les notifications, faites-le entrer dans le salon, puis copiez son jeton d’accès et l’identifiant interne du salon.",
+            "L’URL est le serveur, par exemple https://matrix.example.org.",
+            "Avec hookshot, écrivez plutôt !hookshot webhook dans le salon et copiez l’URL donnée : aucun champ n’est nécessaire.",
+        ],
+        (Lang::En, "gotify") => &[
+            "In Gotify open Apps and create an application.",
+            "The URL is https://YOUR-SERVER/message; the application’s token goes into the field below.",
+        ],
+        (Lang::Fr, "gotify") => &[
+            "Dans Gotify ouvrez Apps et créez une application.",
+            "L’URL est https://VOTRE-SERVEUR/message ; le jeton de l’application va dans le champ ci-dessous.",
+        ],
+        (Lang::En, "cloudevents") => &[
+            "Give your own service an address that takes CloudEvents 1.0 over HTTP.",
+            "Paste that address. Requests are signed; after adding it you get the secret.",
+        ],
+        (Lang::Fr, "cloudevents") => &[
+            "Donnez à votre service une adresse qui accepte CloudEvents 1.0 sur HTTP.",
+            "Collez cette adresse. Les requêtes sont signées ; après l’ajout vous recevez le secret.",
+        ],
         _ => &[],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sonnette_core::formats::FORMATS;
+
+    use super::*;
+
+    #[test]
+    fn every_format_says_where_to_get_its_url_in_both_languages() {
+        for format in FORMATS {
+            for lang in Lang::ALL {
+                assert!((2..=3).contains(&steps(*lang, format.name).len()), "{} {lang:?}", format.name);
+            }
+        }
     }
 }

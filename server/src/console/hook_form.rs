@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use http::StatusCode;
 use sonnette_core::formats::{self, FORMATS};
 use sonnette_core::ids::{HookId, OwnerId};
-use sonnette_core::model::{Hook, Role, Way};
+use sonnette_core::model::{Hook, HookView, Role, Way};
 use sonnette_core::ports::Changed;
 use sonnette_core::signing;
 use url::Url;
@@ -21,6 +21,7 @@ use super::hooks::{self, Sort};
 use super::oops::Oops;
 use super::preview::Preview;
 use super::reader::{Here, Visitor};
+use super::time::Moment;
 use super::typed::{Typed, TypedUrl, version};
 use super::words::{Lang, Words};
 use crate::contract::problem::{Id, Problem};
@@ -106,6 +107,10 @@ struct FormPage {
     roles: Vec<Tick>,
     members: Vec<Tick>,
     addresses: String,
+    /// Addresses that have not said whether they want it.
+    unconfirmed: Vec<String>,
+    /// Addresses whose readers stopped it, and since when.
+    stopped: Vec<(String, Moment)>,
     families: Vec<Tick>,
     kinds: Vec<Group>,
     choice: Choice,
@@ -134,10 +139,10 @@ async fn page(
     visitor: &Visitor,
     here: &Here,
     sort: Sort,
-    (mut typed, before): (Typed, Option<&Hook>),
+    (mut typed, view): (Typed, Option<&HookView>),
     why: Why,
 ) -> Result<Response, Oops> {
-    let lang = visitor.lang();
+    let (lang, before) = (visitor.lang(), view.map(|view| &view.hook));
     if why.more_urls {
         typed.urls.push(TypedUrl::default());
     }
@@ -204,6 +209,8 @@ async fn page(
         roles,
         members,
         addresses: typed.addresses,
+        unconfirmed: view.map(|view| view.unconfirmed.clone()).unwrap_or_default(),
+        stopped: view.map(|view| stopped(visitor, view)).unwrap_or_default(),
         families,
         kinds,
         choice,
@@ -214,6 +221,10 @@ async fn page(
     };
     let status = if page.errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     Ok(show(status, &page))
+}
+
+fn stopped(visitor: &Visitor, view: &HookView) -> Vec<(String, Moment)> {
+    view.stopped.iter().map(|(address, since)| (address.clone(), visitor.reader.moment(*since))).collect()
 }
 
 fn role_ticks(lang: Lang, typed: &Typed) -> Vec<Tick> {
@@ -383,7 +394,7 @@ pub(super) async fn edit(
     let here = visitor.at(&site, &owner).await?;
     here.to_change()?;
     let view = hooks::found(&site, &here, sort, &hook).await?;
-    page(&site, &visitor, &here, sort, (Typed::of(&view.hook), Some(&view.hook)), Why::default()).await
+    page(&site, &visitor, &here, sort, (Typed::of(&view.hook), Some(&view)), Why::default()).await
 }
 
 /// `POST /o/{owner}/{sort}`
@@ -423,7 +434,7 @@ async fn save(
     let before = match hook {
         None => None,
         Some(hook) => match hooks::found(site, &here, sort, hook).await {
-            Ok(view) => Some(view.hook),
+            Ok(view) => Some(view),
             Err(Oops::NotFound) => {
                 // Deleted meanwhile: what was typed becomes a new one, if it is sent again.
                 let mut typed = typed;
@@ -434,13 +445,14 @@ async fn save(
             Err(oops) => return Err(oops),
         },
     };
+    let (view, before) = (before.as_ref(), before.as_ref().map(|view| &view.hook));
     let q = form.get("find").to_owned();
     // Buttons that only show the form again: without JavaScript they search, add a URL, or refresh the preview.
     if form.has("look") || form.has("more") {
         let why = Why { q, more_urls: form.has("more"), ..Why::default() };
-        return page(site, visitor, &here, sort, (typed, before.as_ref()), why).await;
+        return page(site, visitor, &here, sort, (typed, view), why).await;
     }
-    let stale = before.as_ref().is_some_and(|hook| version(hook) != typed.version);
+    let stale = before.is_some_and(|hook| version(hook) != typed.version);
     let warning = match (form.fresh, stale) {
         (false, _) => Some(lang.session_changed()),
         (true, true) => Some(lang.changed_meanwhile()),
@@ -448,14 +460,14 @@ async fn save(
     };
     if let Some(warning) = warning {
         let why = Why { q, warning: Some(warning), ..Why::default() };
-        return page(site, visitor, &here, sort, (typed, before.as_ref()), why).await;
+        return page(site, visitor, &here, sort, (typed, view), why).await;
     }
-    match keep(site, visitor, &here, sort, &typed, before.as_ref()).await {
+    match keep(site, visitor, &here, sort, &typed, before).await {
         Ok(response) => Ok(response),
         Err(Oops::Problem(problem)) if problem.id != Id::Unavailable && problem.id != Id::Busy => {
-            let (field, words) = beside(site, lang, &problem, &typed, before.as_ref());
+            let (field, words) = beside(site, lang, &problem, &typed, before);
             let why = Why { q, errors: BTreeMap::from([(field, words)]), ..Why::default() };
-            page(site, visitor, &here, sort, (typed, before.as_ref()), why).await
+            page(site, visitor, &here, sort, (typed, view), why).await
         }
         Err(oops) => Err(oops),
     }

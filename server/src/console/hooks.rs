@@ -18,6 +18,7 @@ use super::form::{Checked, Form};
 use super::frame::{Frame, Section, show};
 use super::oops::Oops;
 use super::reader::{Here, Visitor};
+use super::secret;
 use super::time::Moment;
 use super::words::{Lang, Words};
 use crate::http::{At, Place, Site};
@@ -112,6 +113,9 @@ struct Row {
     paused: bool,
     holds: bool,
     secret: bool,
+    /// Addresses that have not said whether they want it, and such whose readers want no more of it.
+    unconfirmed: Option<String>,
+    stopped: Option<String>,
 }
 
 #[derive(askama::Template)]
@@ -222,13 +226,16 @@ pub(super) async fn list(
                 (HookState::Disabled, _) => ("bad", lang.disabled()),
             },
             failing_since: failing.map(|at| visitor.reader.moment(at)),
+            unconfirmed: describe::addresses(lang, view.unconfirmed.iter()).map(|all| lang.unconfirmed(all)),
+            stopped: describe::addresses(lang, view.stopped.iter().map(|(address, _)| address))
+                .map(|all| lang.stopped_by(all)),
             held: (view.held > 0).then(|| lang.held(lang.count(view.held))),
             dead: (view.dead > 0).then(|| lang.dead(lang.count(view.dead))),
             dots: Dots::of(lang, &lately),
             last_at: lately.first().map(|last| visitor.reader.moment(last.id.event.at())),
             paused: view.hook.state != HookState::Enabled,
             holds: view.held > 0,
-            secret: sort == Sort::Webhooks,
+            secret: secret::signs(&view.hook),
             name: view.hook.name,
         }
     };

@@ -21,6 +21,7 @@ mod frame;
 mod guides;
 mod hook_form;
 mod hooks;
+mod letters;
 mod limits;
 mod live;
 mod oops;
@@ -94,6 +95,8 @@ pub(crate) fn routes(site: &Arc<Site>) -> Router<Arc<Site>> {
         .route("/sign-in/callback", get(provider::back))
         .route("/sign-in/{link}", get(sign_in::link))
         .route("/sign-out", post(sign_in::out))
+        .route("/u/{token}", get(letters::ask_stop).post(letters::stop))
+        .route("/c/{token}", get(letters::ask_confirm).post(letters::confirm))
         .route("/o/{owner}/emails/letter", get(preview::letter))
         .route("/o/{owner}/webhooks/{hook}/secret", get(secret::page).post(secret::rotate))
         .route("/cli-oauth", get(cli_login::ask).post(cli_login::agree))

@@ -28,6 +28,8 @@ use crate::http::{At, Place, Site};
 
 /// How far back an event is looked for.
 const LATELY: usize = 100;
+/// Who is behind the events of samples, which nobody made.
+pub(super) const SOMEBODY: &str = "Alice Martin";
 /// Of which kind a sample is, if it may be any.
 const SAMPLE: &str = "DEPLOYMENT_SUCCESS";
 /// Bytes of a request's body that are shown.
@@ -134,10 +136,10 @@ impl Preview {
                         .filter(|url| Url::parse(url.expose()).is_ok_and(|url| url.has_host()))
                         .unwrap_or_else(|| Secret::new("https://example.com/"));
                     let fields = one.whole_fields(format, old);
-                    let missing = Url::parse(url.expose())
-                        .ok()
-                        .and_then(|url| (format.check)(&url).err().map(str::to_owned))
-                        .or_else(|| format.check_fields(&fields).err().map(|error| error.to_string()));
+                    let missing = Url::parse(url.expose()).ok().and_then(|url| {
+                        let wrong = (format.check)(&url).err().map(str::to_owned);
+                        wrong.or_else(|| Some(format.check_fields(&url, &fields).err()?.to_string()))
+                    });
                     if let Some(missing) = missing {
                         preview.requests.push(ShownRequest {
                             format: format.title.to_owned(),
@@ -277,7 +279,7 @@ async fn says(site: &Site, here: &Here, event: &Event, latest: bool, lang: Lang)
         let author = message::author(event);
         site.parts.store.names(event.owner, event.resource.clone(), author).await?
     } else {
-        Names { owner: Some(here.name.clone()), ..Names::default() }
+        Names { owner: Some(here.name.clone()), author: Some(SOMEBODY.to_owned()), ..Names::default() }
     };
     Ok(message::of(&site.parts.catalogue, event, &names, &site.parts.links, lang))
 }

@@ -20,6 +20,7 @@ use super::describe;
 use super::event::indented;
 use super::frame::{Frame, Section, show};
 use super::oops::Oops;
+use super::preview::SOMEBODY;
 use super::reader::Visitor;
 use super::told;
 use super::words::{Lang, Words};
@@ -181,7 +182,7 @@ fn names() -> ports::Names {
     ports::Names {
         owner: Some("ACME".to_owned()),
         resource: Some("shop-api".to_owned()),
-        author: Some("Alice Martin".to_owned()),
+        author: Some(SOMEBODY.to_owned()),
     }
 }
 

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use http::StatusCode;
 use sonnette_core::formats;
 use sonnette_core::ids::{HookId, SessionId};
-use sonnette_core::model::{HOUR, MINUTE, Millis, Way};
+use sonnette_core::model::{HOUR, Hook, MINUTE, Millis, Way};
 use sonnette_core::secret::Secret;
 use sonnette_core::signing;
 
@@ -65,6 +65,16 @@ struct SecretPage {
     code: Vec<(usize, &'static str, &'static str)>,
 }
 
+/// Whether requests of a hook are signed, so that its receivers can make use of the secret.
+pub(super) fn signs(hook: &Hook) -> bool {
+    match &hook.way {
+        Way::Webhook { destinations } => {
+            destinations.iter().any(|one| formats::find(&one.format).is_some_and(|format| format.signed))
+        }
+        Way::Email { .. } => false,
+    }
+}
+
 /// `GET /o/{owner}/webhooks/{hook}/secret`
 pub(super) async fn page(
     State(site): At,
@@ -78,13 +88,7 @@ pub(super) async fn page(
     let lang = visitor.lang();
     let query = Form::parse(request.uri().query().unwrap_or_default());
     let secret = site.console.reveals.get(visitor.person.session.id, view.hook.id, visitor.reader.now);
-    let signs = match &view.hook.way {
-        Way::Webhook { destinations } => {
-            destinations.iter().any(|one| formats::find(&one.format).is_some_and(|format| format.signed))
-        }
-        Way::Email { .. } => false,
-    };
-    if query.get("said") == "added" && !signs {
+    if query.get("said") == "added" && !signs(&view.hook) {
         // A chat's URL is its credential: there is nothing to verify.
         return Ok(hooks::back(&here, Sort::Webhooks, "added"));
     }

@@ -78,7 +78,7 @@ words! {
     your_account: "Your account" / "Votre compte";
     plain_open: "This page is not encrypted: whoever carries it can read it and act as you. Serve Sonnette over HTTPS." / "Cette page n’est pas chiffrée : quiconque la transporte peut la lire et agir à votre place. Servez Sonnette en HTTPS.";
     plain_here: "Not encrypted; fine on this machine." / "Non chiffré ; convient sur cette machine.";
-    who_can(names): "Only {names} can change these notifications." / "Seuls {names} peuvent modifier ces notifications.";
+    who_can(names): "Only {names} can change these notifications." / "Pour modifier ces notifications, adressez-vous à {names}.";
     who_can_none: "Your role here may read these notifications, not change them." / "Votre rôle permet ici de lire ces notifications, pas de les modifier.";
     and(first, last): "{first} and {last}" / "{first} et {last}";
     and_others(names, n): "{names} and {n} more" / "{names} et {n} autres";
@@ -118,6 +118,37 @@ words! {
     provider_unknown_intro(address): "You are signed in there as {address}, but nobody here has this address, and nothing was created. Only an operator of this server can add you: ask those who run it to add {address}, then sign in again." / "Vous y êtes connecté en tant que {address}, mais personne ici n’a cette adresse, et rien n’a été créé. Seul un opérateur de ce serveur peut vous ajouter : demandez à ses responsables d’ajouter {address}, puis reconnectez-vous.";
     too_many_sign_ins: "Too many sign-ins come from your network. Wait ten minutes, or sign in by a link." / "Trop de connexions viennent de votre réseau. Attendez dix minutes, ou connectez-vous par un lien.";
     session_over: "Sign in to go on. You come back to the page you asked for." / "Connectez-vous pour continuer. Vous reviendrez à la page demandée.";
+
+    // links in letters
+    stop_letters: "No more of these e-mails?" / "Ne plus recevoir ces e-mails ?";
+    stop_letters_intro(address, hook, owner): "{address} gets “{hook}” of {owner}. Only this address stops; everything else goes on." / "{address} reçoit « {hook} » de {owner}. Seule cette adresse s’arrête ; tout le reste continue.";
+    stop_letters_do: "Stop them" / "Les arrêter";
+    letters_stopped: "Stopped" / "Arrêtés";
+    letters_stopped_intro(address, hook, owner): "{address} gets no more of “{hook}” of {owner}." / "{address} ne reçoit plus « {hook} » de {owner}.";
+    letters_again_do: "Undo: send them again" / "Annuler : les recevoir à nouveau";
+    letters_again: "They come again" / "Ils reviennent";
+    letters_again_intro(address, hook, owner): "{address} gets “{hook}” of {owner} again." / "{address} reçoit à nouveau « {hook} » de {owner}.";
+    letters_locked: "Warnings nobody can refuse, such as a webhook that was switched off, still come." / "Les avertissements que personne ne peut refuser, comme un webhook désactivé, arrivent toujours.";
+    letters_gone: "These e-mails have ended already" / "Ces e-mails ont déjà pris fin";
+    letters_gone_intro: "What sent them was deleted. Nothing more comes of it." / "Ce qui les envoyait a été supprimé. Plus rien n’en vient.";
+    letter_link_unknown: "This link is not complete" / "Ce lien est incomplet";
+    letter_link_unknown_intro: "Open it from the e-mail itself: some programs break long links." / "Ouvrez-le depuis l’e-mail lui-même : certains programmes coupent les longs liens.";
+    confirm_address: "Get these notifications?" / "Recevoir ces notifications ?";
+    confirm_address_intro(owner, address): "{owner} wants to send notifications to {address}. Nothing is sent before you agree. If you do not want any, close this page." / "{owner} souhaite envoyer des notifications à {address}. Rien n’est envoyé avant votre accord. Si vous n’en voulez pas, fermez cette page.";
+    confirm_address_do: "Yes, send them" / "Oui, les envoyer";
+    address_confirmed: "Confirmed" / "Confirmé";
+    address_confirmed_intro(address): "What waited for {address} is on its way. Every e-mail has a link that stops it." / "Ce qui attendait {address} est en route. Chaque e-mail porte un lien qui l’arrête.";
+    confirmed_before: "Confirmed already" / "Déjà confirmé";
+    confirmed_before_intro(address): "{address} gets these notifications: there is nothing more to do. Every e-mail has a link that stops it." / "{address} reçoit ces notifications : il n’y a plus rien à faire. Chaque e-mail porte un lien qui l’arrête.";
+    confirm_too_late: "This link no longer works" / "Ce lien ne fonctionne plus";
+    confirm_too_late_intro: "It was good for seven days, or another one was sent since. Whoever wanted to notify you can ask again." / "Il était valable sept jours, ou un autre a été envoyé depuis. Ceux qui voulaient vous prévenir peuvent redemander.";
+    somebody: "Somebody" / "Quelqu’un";
+    unconfirmed(addresses): "Not confirmed yet: {addresses}" / "Pas encore confirmé : {addresses}";
+    stopped_by(addresses): "Stopped by {addresses}" / "Arrêté par {addresses}";
+    unconfirmed_title: "Not confirmed yet" / "Pas encore confirmé";
+    unconfirmed_help: "A letter asked them whether they want these e-mails. Until they say so what is for them is held, for seven days." / "Une lettre leur a demandé s’ils veulent ces e-mails. Jusqu’à leur réponse, ce qui leur est destiné est retenu, sept jours.";
+    stopped_title: "Stopped by its readers" / "Arrêté par ses lecteurs";
+    stopped_by_help: "Only they can start it again, by the link in their last e-mail of it." / "Eux seuls peuvent le reprendre, par le lien de leur dernier e-mail.";
 
     cli_title: "Log the command line in?" / "Connecter la ligne de commande ?";
     cli_intro: "The command line “clever” asks to act as you. A personal token is made for it; you can revoke it on your account’s page." / "La ligne de commande « clever » demande à agir à votre place. Un jeton personnel est créé pour elle ; vous pourrez le révoquer sur la page de votre compte.";

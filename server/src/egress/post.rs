@@ -203,6 +203,7 @@ impl Poster {
 
     async fn attempt(&self, request: &Outgoing) -> Result<Reply, SendError> {
         let target = self.target(request.url.expose())?;
+        let mut renewed = false;
         while let Some(mut wire) = self.idle.take(&target.place) {
             if !wire.at_rest().await {
                 continue;
@@ -211,15 +212,26 @@ impl Poster {
                 Ok((head, body)) => return Ok(self.done(&target, wire, reply(&head, body))),
                 // The others at rest may be closed just as well.
                 Err(Failure { silent: true, .. }) => {
-                    tracing::debug!(place = %target.place, "a kept connection was closed; trying a new one");
+                    renewed = true;
                     break;
                 }
                 Err(failure) => return Err(failure.error),
             }
         }
+        self.anew(&target, request).await.map(|reply| Reply { renewed, ..reply }).map_err(|error| match error
+        {
+            SendError::Network(why) if renewed => {
+                SendError::Network(format!("{why}; a kept connection had been found closed before"))
+            }
+            error => error,
+        })
+    }
+
+    /// Posts over a new connection.
+    async fn anew(&self, target: &Target, request: &Outgoing) -> Result<Reply, SendError> {
         let mut wire = Box::new(self.connect(&target.place, &mut Times::default()).await?);
         match wire.exchange(target.request(request), self.limits.reply).await {
-            Ok((head, body)) => Ok(self.done(&target, wire, reply(&head, body))),
+            Ok((head, body)) => Ok(self.done(target, wire, reply(&head, body))),
             Err(failure) => Err(failure.error),
         }
     }
@@ -486,7 +498,7 @@ fn reply(head: &Head, body: Bytes) -> Reply {
         .filter(|value| value.len() <= LONGEST_RETRY_AFTER)
         .and_then(|value| value.to_str().ok())
         .map(str::to_owned);
-    Reply { status: head.status.as_u16(), retry_after, body }
+    Reply { status: head.status.as_u16(), retry_after, body, renewed: false }
 }
 
 /// The headers of a request in the order they are written, those that are added on the way out among them. Empty if its

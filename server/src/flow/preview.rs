@@ -6,6 +6,8 @@ use http::header::{AUTHORIZATION, COOKIE, HeaderName, HeaderValue, PROXY_AUTHORI
 use sonnette_core::catalogue::{Catalogue, Kind};
 use sonnette_core::formats::{self, Format, HIDDEN};
 use sonnette_core::ids::{DeliveryId, DestinationId, HookId};
+use sonnette_core::lang::Lang;
+use sonnette_core::mail::Stop;
 use sonnette_core::message;
 use sonnette_core::model::{
     Destination, Event, Fields, Hook, HookState, Millis, Recipient, SigningSecrets, Target, Way,
@@ -13,6 +15,7 @@ use sonnette_core::model::{
 use sonnette_core::ports::{Letter, Names, Outgoing, StoreError};
 use sonnette_core::secret::Secret;
 use sonnette_core::signing;
+use sonnette_core::stops;
 use url::form_urlencoded;
 
 use super::Parts;
@@ -23,6 +26,32 @@ use crate::egress::{Letterhead, heading};
 pub const EMAIL: &str = "email";
 /// Where a preview without a URL says it would post to; `.example` is nobody's (RFC 2606, section 2).
 pub const NOWHERE: &str = "https://receiver.example/hook";
+/// Whom a preview is written to if nobody is known; `example.com` is nobody's (RFC 2606, section 3).
+pub const READER: &str = "reader@example.com";
+/// What stands where a link would let its holder act for the reader.
+const NO_TOKEN: &str = "hidden";
+
+/// From where letters are written.
+#[derive(Debug, Clone, Copy)]
+pub struct Desk<'a> {
+    /// What they say.
+    pub words: Words<'a>,
+    /// How they are written.
+    pub letterhead: &'a Letterhead,
+    /// The address people know us by, which links that stop letters are under.
+    pub public_url: Option<&'a str>,
+}
+
+impl Parts {
+    /// The installation's, for a reader of this language, or of none that is known.
+    pub fn desk(&self, lang: Option<Lang>) -> Desk<'_> {
+        Desk {
+            words: self.words_in(lang),
+            letterhead: &self.letterhead,
+            public_url: self.public_url.as_deref(),
+        }
+    }
+}
 
 /// What would be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,17 +183,21 @@ pub fn letter_hook(catalogue: &Catalogue, event: &Event) -> Option<Hook> {
 /// What a destination would be sent now. Its signature is hidden: whoever may read a hook may not sign for it.
 ///
 /// `None` if this version cannot: it does not know the format.
-pub fn request(words: Words<'_>, told: &Told, destination: &Destination, now: Millis) -> Option<Preview> {
+pub fn request(
+    words: Words<'_>,
+    telling: Telling<'_>,
+    destination: &Destination,
+    now: Millis,
+) -> Option<SeenRequest> {
     let format = formats::find(&destination.format)?;
     let secrets = SigningSecrets { current: signing::secret(&[0; 32]), previous: None };
-    let telling = told.telling(0);
     let seal = Seal { secrets: &secrets, id: &telling.delivery.to_string(), now };
     let request = render::request(words, telling, format, destination, seal).request()?;
     let mut seen = seen(&request, format, destination);
     for (_, value) in seen.headers.iter_mut().filter(|(name, _)| name == "webhook-signature") {
         *value = format!("v1,{HIDDEN}");
     }
-    Some(Preview::Request(seen))
+    Some(seen)
 }
 
 /// What somebody would be written now.
@@ -172,15 +205,27 @@ pub fn request(words: Words<'_>, told: &Told, destination: &Destination, now: Mi
 /// # Errors
 /// In words, if there is no such letter.
 pub fn letter(
-    words: Words<'_>,
-    letterhead: &Letterhead,
+    desk: Desk<'_>,
     told: &Told,
     recipient: &Recipient,
     hook: Option<&Hook>,
     now: Millis,
-) -> Result<Preview, String> {
-    let letter = render::letter(words, told.telling(0), recipient, hook, None);
-    seen_letter(letterhead, &letter, now).map(Preview::Letter)
+) -> Result<SeenLetter, String> {
+    seen_letter(desk.letterhead, &shown_letter(desk, told.telling(0), recipient, hook), now)
+}
+
+/// The letter an attempt writes, but that its link to stop such letters stops nothing.
+pub(super) fn shown_letter(
+    desk: Desk<'_>,
+    telling: Telling<'_>,
+    recipient: &Recipient,
+    hook: Option<&Hook>,
+) -> Letter {
+    let stop = hook.zip(desk.public_url).map(|(_, public_url)| Stop {
+        url: Secret::new(stops::page(public_url, "u", NO_TOKEN)),
+        mailto: None,
+    });
+    render::letter(desk.words, telling, recipient, hook, stop.as_ref())
 }
 
 /// What a hook would send now: a request for each destination, or its letter to `reader`.
@@ -188,18 +233,16 @@ pub fn letter(
 /// # Errors
 /// In words, if there is no such letter.
 pub fn hook(
-    words: Words<'_>,
-    letterhead: &Letterhead,
+    desk: Desk<'_>,
     told: &Told,
     hook: &Hook,
     reader: &Recipient,
     now: Millis,
 ) -> Result<Vec<Preview>, String> {
+    let asked = |one| request(desk.words, told.telling(0), one, now).map(Preview::Request);
     Ok(match &hook.way {
-        Way::Webhook { destinations } => {
-            destinations.iter().filter_map(|one| request(words, told, one, now)).collect()
-        }
-        Way::Email { .. } => vec![letter(words, letterhead, told, reader, Some(hook), now)?],
+        Way::Webhook { destinations } => destinations.iter().filter_map(asked).collect(),
+        Way::Email { .. } => vec![Preview::Letter(letter(desk, told, reader, Some(hook), now)?)],
     })
 }
 
@@ -328,21 +371,33 @@ mod tests {
                 let told = Told::sample(kind, None);
                 for format in formats::FORMATS {
                     let destination = destination(format, Secret::new(NOWHERE), Fields::new());
-                    let Some(Preview::Request(seen)) = request(words, &told, &destination, NOW) else {
+                    let Some(seen) = request(words, told.telling(0), &destination, NOW) else {
                         panic!("{} {}", kind.name, format.name)
                     };
-                    assert!(serde_json::from_str::<serde_json::Value>(&seen.body).is_ok(), "{seen:?}");
-                    let length = seen.headers.iter().find(|(name, _)| name == "content-length").unwrap();
-                    assert_eq!(length.1, seen.body.len().to_string());
+                    let header =
+                        |name: &str| seen.headers.iter().find(|(one, _)| one == name).map(|(_, value)| value);
+                    let is_form = header("content-type").unwrap().contains("urlencoded");
+                    let is_json = serde_json::from_str::<serde_json::Value>(&seen.body).is_ok();
+                    assert!(is_json || is_form, "{seen:?}");
+                    // What is hidden in a body changes its length.
+                    if !seen.body.contains(HIDDEN) {
+                        assert_eq!(*header("content-length").unwrap(), seen.body.len().to_string());
+                    }
                 }
                 let hook = letter_hook(words.catalogue, &told.event);
-                let letter = letter(words, &letterhead(), &told, &reader, hook.as_ref(), NOW);
-                let Ok(Preview::Letter(seen)) = letter else { panic!("{}: {letter:?}", kind.name) };
+                let letterhead = letterhead();
+                let public_url = Some("https://notifications.paas.example/");
+                let desk = Desk { words, letterhead: &letterhead, public_url };
+                let seen = letter(desk, &told, &reader, hook.as_ref(), NOW).unwrap();
                 assert!(seen.eml.is_ascii() && seen.html.ends_with("</html>"), "{}", kind.name);
                 let names: Vec<_> = seen.headers.iter().map(|(name, _)| name.as_str()).collect();
                 for name in ["From", "To", "Subject", "Date", "Message-ID", "List-Id"] {
                     assert_eq!(names.iter().filter(|one| **one == name).count(), 1, "{name}: {names:?}");
                 }
+                let stops = seen.headers.iter().find(|(name, _)| name == "List-Unsubscribe");
+                let stops = stops.map(|(_, value)| value.as_str());
+                let link = "<https://notifications.paas.example/u/hidden>";
+                assert_eq!(stops, (hook.is_some() && !kind.locked).then_some(link), "{}", kind.name);
             }
         });
     }
@@ -355,10 +410,7 @@ mod tests {
             let shown = |format: &str, url: &str| {
                 let format = formats::find(format).unwrap();
                 let destination = destination(format, Secret::new(url), Fields::new());
-                match request(words, &told, &destination, NOW) {
-                    Some(Preview::Request(seen)) => seen,
-                    other => panic!("{other:?}"),
-                }
+                request(words, told.telling(0), &destination, NOW).unwrap()
             };
             let raw = shown("raw", "https://receiver.example:8443/a?b=c");
             assert_eq!(raw.body.as_bytes(), &told.event.frame[..]);

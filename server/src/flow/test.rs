@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use sonnette_core::formats::Outcome;
+use sonnette_core::lang::Lang;
 use sonnette_core::model::{Destination, Hook, Recipient, SigningSecrets};
 use sonnette_core::ports::{Posted, Times};
 use tokio::time::{Instant, timeout};
@@ -11,7 +12,7 @@ use tokio::time::{Instant, timeout};
 use super::Parts;
 use super::preview::{self, Conceal, Preview, Told};
 use super::render::{self, Seal};
-use super::work::outcome;
+use super::work;
 
 /// What begins the `webhook-id` of a test, and its Message-ID.
 pub const MARK: &str = "test_";
@@ -106,7 +107,7 @@ pub async fn post(
         }
         Err(error) => Tested {
             sent,
-            outcome: outcome(&error),
+            outcome: work::outcome(&error),
             status: None,
             reply: None,
             says: Some(error.to_string()),
@@ -115,15 +116,26 @@ pub async fn post(
     })
 }
 
-/// Writes to one recipient of a hook.
+/// Writes to one recipient of a hook, who reads this language.
 ///
 /// # Errors
 /// In words, if there is no such letter.
-pub async fn mail(parts: &Parts, told: &Told, recipient: &Recipient, hook: &Hook) -> Result<Tested, String> {
+pub async fn mail(
+    parts: &Parts,
+    told: &Told,
+    recipient: &Recipient,
+    lang: Option<Lang>,
+    hook: &Hook,
+) -> Result<Tested, String> {
     let telling = told.telling(number(parts));
-    let mut letter = render::letter(parts.words(), telling, recipient, Some(hook), None);
-    letter.message_id = format!("{MARK}{}", telling.delivery);
-    let sent = Preview::Letter(preview::seen_letter(&parts.letterhead, &letter, parts.clock.now())?);
+    let desk = parts.desk(lang);
+    let mut shown = preview::shown_letter(desk, telling, recipient, Some(hook));
+    let stop = work::stop_link(parts, hook, recipient);
+    let mut letter = render::letter(desk.words, telling, recipient, Some(hook), stop.as_ref());
+    for letter in [&mut shown, &mut letter] {
+        letter.message_id = format!("{MARK}{}", telling.delivery);
+    }
+    let sent = Preview::Letter(preview::seen_letter(&parts.letterhead, &shown, parts.clock.now())?);
     let began = Instant::now();
     let posted = match timeout(RELAY, parts.egress.mail(letter)).await {
         Ok(posted) => posted,

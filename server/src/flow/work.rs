@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sonnette_core::backoff::{self, Failure};
-use sonnette_core::formats::{Outcome, Rendered};
+use sonnette_core::formats::{Outcome, Rendered, utc};
 use sonnette_core::lang::Lang;
 use sonnette_core::model::{
     Attempt, Cancelled, Dead, Event, Hook, MINUTE, Millis, Recipient, SECOND, State, Way,
@@ -22,6 +22,8 @@ const NEEDED: Millis = 2 * MINUTE;
 const EXCERPT: usize = 1024;
 /// On an attempt that said less than it should have.
 const PLAIN: &str = "the message could not be rendered: a plain one was sent";
+/// On an attempt that was posted twice: the receiver may have seen it twice.
+const RENEWED: &str = "a kept connection had been closed: posted again at once over a new one";
 /// Waits between tries to write down what is done already.
 const RECORD_AGAIN: [Duration; 4] =
     [Duration::from_millis(100), Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(15)];
@@ -68,7 +70,7 @@ async fn attempt(parts: &Parts, work: &Work) -> Result<Recorded, StoreError> {
         Some(recipient) => match insist(|| parts.store.admit(work.ticket, parts.clock.now())).await? {
             Admission::Go => letter(parts, work, recipient).await?,
             Admission::Stop(why) => {
-                let note = format!("not sent: {}", says(why, recipient));
+                let note = format!("not sent: {}", says(parts, why, recipient).await?);
                 return record(parts, work, at, Err((note, State::Cancelled(why)))).await;
             }
             // It is held, and its ticket is back.
@@ -80,14 +82,30 @@ async fn attempt(parts: &Parts, work: &Work) -> Result<Recorded, StoreError> {
     record(parts, work, at, Ok(said)).await
 }
 
-/// Why a letter is not sent, in words.
-fn says(why: Cancelled, recipient: &Recipient) -> String {
+/// Why a letter is not sent, in words for those who may read the hook. What other owners' letters met is not told: only
+/// since when and of which sort it was.
+async fn says(parts: &Parts, why: Cancelled, recipient: &Recipient) -> Result<String, StoreError> {
     let address = &recipient.address;
-    match why {
-        Cancelled::Suppressed => format!("{address} is not written to any more"),
+    Ok(match why {
+        Cancelled::Suppressed => match insist(|| parts.store.suppression(address)).await? {
+            Some(found) => {
+                let (since, reason) = (utc(found.first), reason(found.why));
+                format!("{address} is not written to since {since}: {reason}")
+            }
+            None => format!("{address} was not written to just now"),
+        },
         Cancelled::Unsubscribed => format!("{address} wants no more of this hook"),
         Cancelled::NoRecipient => format!("nobody at {address} confirmed that they want it"),
         _ => format!("{address} is no longer meant"),
+    })
+}
+
+fn reason(why: Why) -> &'static str {
+    match why {
+        Why::NoSuchAddress => "its mail server says that there is no such address",
+        Why::Bounced => "a letter came back, there is no such address",
+        Why::Complained => "its reader complained",
+        Why::ByHand => "the operator said so",
     }
 }
 
@@ -198,7 +216,8 @@ async fn names(parts: &Parts, event: &Event) -> Result<Names, StoreError> {
 fn judged(reply: &Reply, outcome: Outcome) -> Said {
     let excerpt = (outcome != Outcome::Delivered && !reply.body.is_empty())
         .then(|| String::from_utf8_lossy(&reply.body[..reply.body.len().min(EXCERPT)]).into_owned());
-    Said { status: Some(reply.status), note: None, excerpt, outcome }
+    let note = reply.renewed.then(|| RENEWED.to_owned());
+    Said { status: Some(reply.status), note, excerpt, outcome }
 }
 
 /// What it means that nobody answered.
@@ -272,7 +291,7 @@ async fn letter(parts: &Parts, work: &Work, recipient: &Recipient) -> Result<Sai
 }
 
 /// How the reader stops this hook's letters.
-fn stop_link(parts: &Parts, hook: &Hook, recipient: &Recipient) -> Option<mail::Stop> {
+pub(super) fn stop_link(parts: &Parts, hook: &Hook, recipient: &Recipient) -> Option<mail::Stop> {
     let public_url = parts.public_url.as_deref()?;
     let link = StopLink { hook: hook.id, address: recipient.address.clone() };
     let url = Secret::new(stops::page(public_url, "u", &link.token(&parts.sealer)));

@@ -40,6 +40,11 @@ pub(crate) struct Held {
 }
 
 impl Held {
+    /// The body.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// The body as text.
     pub(crate) fn text(&self) -> Result<&str, Problem> {
         std::str::from_utf8(&self.bytes).map_err(|error| {

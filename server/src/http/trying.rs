@@ -4,7 +4,7 @@ use sonnette_core::address;
 use sonnette_core::formats;
 use sonnette_core::ids::{DestinationId, OwnerId};
 use sonnette_core::lang::Lang;
-use sonnette_core::model::{Caller, Destination, Hook, Recipient, SigningSecrets, Target, Way};
+use sonnette_core::model::{Caller, Destination, Hook, Recipient, SigningSecrets, Target, User, Way};
 use sonnette_core::signing;
 use url::Url;
 
@@ -90,26 +90,25 @@ impl Site {
         hook: &Hook,
         lang: Option<Lang>,
     ) -> Answer<Vec<Preview>> {
-        let (reader, now) = (self.reader(caller).await?, self.parts.clock.now());
-        preview::hook(self.parts.words_in(lang), &self.parts.letterhead, told, hook, &reader, now)
+        let ((reader, own), now) = (self.reader(caller).await?, self.parts.clock.now());
+        preview::hook(self.parts.desk(lang.or(own)), told, hook, &reader, now)
             .map_err(|why| Problem::new(Id::Invalid, why))
     }
 
-    /// Whom a preview is written to: the person who asks, or somebody nobody is.
+    /// Whom a preview is written to, in which language: the person who asks, or somebody nobody is.
     ///
     /// # Errors
     /// If the store does not answer.
-    pub(crate) async fn reader(&self, caller: &Caller) -> Answer<Recipient> {
-        Ok(self
-            .own_address(caller)
-            .await?
-            .unwrap_or_else(|| Recipient { address: "reader@example.com".to_owned(), user: None }))
+    pub(crate) async fn reader(&self, caller: &Caller) -> Answer<(Recipient, Option<Lang>)> {
+        Ok(match self.asker(caller).await? {
+            Some(user) => (as_recipient(&user), Some(Lang::of(&user.lang))),
+            None => (Recipient { address: preview::READER.to_owned(), user: None }, None),
+        })
     }
 
-    async fn own_address(&self, caller: &Caller) -> Answer<Option<Recipient>> {
+    async fn asker(&self, caller: &Caller) -> Answer<Option<User>> {
         let Caller::Person { user, .. } = caller else { return Ok(None) };
-        let found = self.parts.store.user(*user).await?;
-        Ok(found.map(|user| Recipient { address: user.email, user: Some(user.id) }))
+        Ok(self.parts.store.user(*user).await?)
     }
 
     /// Sends what a hook would send now, by the way of every attempt. Asked after whether the caller may change the
@@ -153,7 +152,11 @@ impl Site {
                 let address =
                     Wanted { by: format!("address {}", recipient.address), times: 1, most: ADDRESS };
                 let _under_way = self.begin(hook.owner, [address])?;
-                let tested = test::mail(&self.parts, told, &recipient, hook).await;
+                let lang = match recipient.user {
+                    Some(user) => self.parts.store.user(user).await?.map(|user| Lang::of(&user.lang)),
+                    None => None,
+                };
+                let tested = test::mail(&self.parts, told, &recipient, lang, hook).await;
                 Ok(vec![tested.map_err(|why| Problem::invalid("to", why))?])
             }
         }
@@ -196,7 +199,7 @@ impl Site {
         targets: &[Target],
         part: Part,
     ) -> Answer<Recipient> {
-        let own = self.own_address(caller).await?;
+        let own = self.asker(caller).await?.map(|user| as_recipient(&user));
         let Some(to) = part.to else {
             return own.ok_or_else(|| {
                 Problem::invalid("to", "`to` is needed: an operator token has no address of its own")
@@ -241,6 +244,10 @@ impl Site {
         }
         Err(Problem::invalid("to", "the hook does not write to this address, and it is not yours"))
     }
+}
+
+fn as_recipient(user: &User) -> Recipient {
+    Recipient { address: user.email.clone(), user: Some(user.id) }
 }
 
 /// What a request to a destination is counted by.

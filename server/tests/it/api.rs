@@ -53,13 +53,25 @@ impl Api {
     pub async fn with(settings: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("sonnette.toml"), settings).unwrap();
-        Self::open(dir).await
+        Self::open(dir, true).await
+    }
+
+    /// With these settings, and as in earnest: without `--dev`.
+    pub async fn strict(settings: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("sonnette.toml"), settings).unwrap();
+        Self::open(dir, false).await
+    }
+
+    /// A file of the data directory.
+    pub fn file(&self, name: &str) -> std::path::PathBuf {
+        self._dir.path().join(name)
     }
 
     /// Stops, and starts anew on the same data.
     pub async fn restart(self) -> Self {
         self.running.stop().await;
-        Self::open(self._dir).await
+        Self::open(self._dir, true).await
     }
 
     /// Where letters are written that are not sent.
@@ -67,11 +79,11 @@ impl Api {
         self._dir.path().join("mail").join("new")
     }
 
-    async fn open(dir: TempDir) -> Self {
+    async fn open(dir: TempDir, dev: bool) -> Self {
         let sources = Sources {
             data: Some(dir.path().to_owned()),
             listen: Some("127.0.0.1:0".parse().unwrap()),
-            dev: true,
+            dev,
             file: Some(dir.path().join("sonnette.toml")),
         };
         let running = app::start(config::read(&sources).unwrap()).await.unwrap();

@@ -20,7 +20,7 @@ use sonnette_core::ports::{
 };
 use sonnette_core::private::PrivateLetter;
 use sonnette_core::secret::Secret;
-use sonnette_core::stops::{Admission, ConfirmLink, Reason, StopLink, Suppression};
+use sonnette_core::stops::{Admission, ConfirmLink, Question, Reason, StopLink, Suppression};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -290,6 +290,7 @@ passed_on! {
     came_back(delivery: DeliveryId, words: String) -> bool;
     addressee(delivery: DeliveryId) -> Option<(OwnerId, Recipient)>;
     stop_letters(link: StopLink, stop: bool, now: Millis) -> bool;
+    question(link: ConfirmLink, now: Millis) -> Question;
     confirm_address(link: ConfirmLink, now: Millis) -> bool;
     names(owner: OwnerId, resource: Option<ResourceId>, author: Option<UserId>) -> Names;
     deliveries(filter: DeliveryFilter, page: Page<DeliveryId>) -> Vec<Delivery>;

@@ -21,7 +21,7 @@ pub struct Seen {
     pub status: u16,
     pub location: String,
     pub headers: http::HeaderMap,
-    html: String,
+    pub html: String,
 }
 
 impl Seen {
@@ -54,7 +54,7 @@ pub struct Browser<'a> {
     api: &'a Api,
     http: Client<HttpConnector, Full<Bytes>>,
     pub cookies: BTreeMap<String, String>,
-    lang: &'static str,
+    pub lang: &'static str,
 }
 
 impl<'a> Browser<'a> {
@@ -64,7 +64,7 @@ impl<'a> Browser<'a> {
     }
 
     /// Signed in as whoever has this address.
-    async fn of(api: &'a Api, email: &str) -> Self {
+    pub async fn of(api: &'a Api, email: &str) -> Self {
         let mut browser = Self::new(api);
         let link = link(api, email).await;
         let page = browser.get(&link).await;
@@ -74,7 +74,7 @@ impl<'a> Browser<'a> {
         browser
     }
 
-    async fn send(&mut self, method: &str, path: &str, more: &[(&str, &str)], body: String) -> Seen {
+    pub async fn send(&mut self, method: &str, path: &str, more: &[(&str, &str)], body: String) -> Seen {
         let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let mut request = http::Request::builder()
             .method(method)
@@ -83,7 +83,7 @@ impl<'a> Browser<'a> {
             .header("accept-language", self.lang)
             .header("user-agent", "Test/1.0")
             .header("cookie", cookies.join("; "));
-        if method == "POST" {
+        if method == "POST" && !more.iter().any(|(name, _)| *name == "content-type") {
             request = request.header("content-type", "application/x-www-form-urlencoded");
         }
         for (name, value) in more {
@@ -117,7 +117,7 @@ impl<'a> Browser<'a> {
         self.raw(path, &[], &[fields, &[("token", token.as_str())]].concat()).await
     }
 
-    async fn raw(&mut self, path: &str, headers: &[(&str, &str)], fields: &[(&str, &str)]) -> Seen {
+    pub async fn raw(&mut self, path: &str, headers: &[(&str, &str)], fields: &[(&str, &str)]) -> Seen {
         let body = Serializer::new(String::new()).extend_pairs(fields).finish();
         self.send("POST", path, headers, body).await
     }
@@ -127,7 +127,8 @@ impl<'a> Browser<'a> {
 async fn link(api: &Api, email: &str) -> String {
     let made = api.op("POST", "/sign-in-links", json!({"email": email})).await;
     let url = made.body["url"].as_str().unwrap_or_else(|| panic!("{made:?}"));
-    url.strip_prefix(&format!("http://{}", api.address)).unwrap().to_owned()
+    let host = url.split_once("://").unwrap().1;
+    host[host.find('/').unwrap()..].to_owned()
 }
 
 /// An organisation with an admin and a developer.

@@ -9,6 +9,7 @@ mod console;
 mod fairness;
 mod full;
 mod ledger;
+mod letters;
 mod power;
 mod program;
 mod retry;

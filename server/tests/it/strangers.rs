@@ -19,6 +19,8 @@ pub enum Say {
     Status(u16),
     /// HTTP status and `Retry-After`.
     Later(u16, &'static str),
+    /// Nobody is at that address (SMTP 550 5.1.1).
+    Nobody,
     /// The connection breaks.
     Break,
     /// The service has closed, so nobody is dialled.
@@ -179,10 +181,10 @@ impl Egress for Strangers {
         let (status, retry_after) = match self.ask(request.url.expose(), id, body).await {
             Say::Status(status) | Say::Hang(status) => (status, None),
             Say::Later(status, when) => (status, Some(when.to_owned())),
-            Say::Break => return Err(SendError::Network("the connection broke".to_owned())),
+            Say::Break | Say::Nobody => return Err(SendError::Network("the connection broke".to_owned())),
             Say::Closed => return Err(SendError::Closed("flowdock")),
         };
-        Ok(Reply { status, retry_after, body: Bytes::from_static(b"ok") })
+        Ok(Reply { status, retry_after, body: Bytes::from_static(b"ok"), renewed: false })
     }
 
     async fn trace(&self, request: Outgoing) -> Traced {
@@ -198,6 +200,7 @@ impl Egress for Strangers {
             Say::Status(code @ 400..) | Say::Hang(code @ 400..) => {
                 Posted::Again(Some(code), "not now".to_owned())
             }
+            Say::Nobody => Posted::NoSuchAddress(550, "5.1.1 no such user".to_owned()),
             Say::Status(_) | Say::Hang(_) => Posted::Accepted("2.0.0 ok".to_owned()),
             Say::Later(..) | Say::Break | Say::Closed => {
                 Posted::Again(None, "the connection broke".to_owned())

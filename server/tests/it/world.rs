@@ -267,6 +267,14 @@ impl World {
         self.hook(kind, Way::Email { destination, targets }, None).await
     }
 
+    /// An e-mail hook for one kind that writes to these addresses.
+    pub async fn letters_to(&self, kind: &str, addresses: &[&str]) -> HookId {
+        let targets =
+            vec![Target::Addresses(addresses.iter().map(|address| (*address).to_owned()).collect())];
+        let destination = DestinationId(self.parts.luck.id());
+        self.hook(kind, Way::Email { destination, targets }, None).await
+    }
+
     async fn hook(&self, kind: &str, way: Way, schedule: Option<Vec<u32>>) -> HookId {
         let secret = matches!(way, Way::Webhook { .. }).then(|| signing::secret(&[9; 32]));
         let id = HookId(self.parts.luck.id());

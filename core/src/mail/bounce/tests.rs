@@ -231,3 +231,165 @@ proptest! {
         }
     }
 }
+
+/// Exchange Online: one line for code and words, Microsoft's own fields, and the whole letter that came back.
+fn exchange(to: &str, status: &str, diagnostic: &str) -> String {
+    format!(
+        "From: <postmaster@contoso.example>
+To: <{to}>
+Date: Fri, 2 Jan 2026 10:00:07 +0000
+Content-Type: multipart/report; report-type=delivery-status;
+\tboundary=\"c9a2f1e0-7d1c-4c4e-9d8e-0a4f5e6d7c8b\"
+X-MS-Exchange-Message-Is-Ndr:
+Content-Language: en-GB
+Message-ID: <0c8e2f6b@AM6PR01MB0001.eurprd01.prod.exchange.example>
+In-Reply-To: <dlv_x@paas.example>
+Subject: Undeliverable: [Acme] Deployment of web failed
+Auto-Submitted: auto-replied
+MIME-Version: 1.0
+
+--c9a2f1e0-7d1c-4c4e-9d8e-0a4f5e6d7c8b
+Content-Type: multipart/alternative; differences=Content-Type;
+\tboundary=\"4f0b6a52-8f1a-4a44-8d0e-6f1b2a3c4d5e\"
+
+--4f0b6a52-8f1a-4a44-8d0e-6f1b2a3c4d5e
+Content-Type: text/plain; charset=\"utf-8\"
+Content-Transfer-Encoding: base64
+
+WW91ciBtZXNzYWdlIGNvdWxkbid0IGJlIGRlbGl2ZXJlZC4=
+
+--4f0b6a52-8f1a-4a44-8d0e-6f1b2a3c4d5e
+Content-Type: text/html; charset=\"utf-8\"
+Content-Transfer-Encoding: base64
+
+PHA+WW91ciBtZXNzYWdlIGNvdWxkbid0IGJlIGRlbGl2ZXJlZC48L3A+
+
+--4f0b6a52-8f1a-4a44-8d0e-6f1b2a3c4d5e--
+
+--c9a2f1e0-7d1c-4c4e-9d8e-0a4f5e6d7c8b
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns;AM6PR01MB0001.eurprd01.prod.exchange.example
+Received-From-MTA: dns;relay.paas.example
+Arrival-Date: Fri, 2 Jan 2026 10:00:06 +0000
+
+Final-Recipient: rfc822;gone@contoso.example
+Action: failed
+Status: {status}
+Diagnostic-Code: smtp;{diagnostic}
+
+--c9a2f1e0-7d1c-4c4e-9d8e-0a4f5e6d7c8b
+Content-Type: message/rfc822
+
+Received: from relay.paas.example (192.0.2.1) by AM6PR01MB0001 with Microsoft SMTP Server
+Return-Path: {to}
+From: Sonnette <no-reply@paas.example>
+To: gone@contoso.example
+Subject: [Acme] Deployment of web failed
+MIME-Version: 1.0
+Content-Type: text/plain; charset=utf-8
+
+Hello.
+
+--c9a2f1e0-7d1c-4c4e-9d8e-0a4f5e6d7c8b--
+"
+    )
+    .replace('\n', "\r\n")
+}
+
+/// Gmail: an explanation with a picture beside it, a diagnostic over several lines, and fields of Google's own.
+fn gmail(to: &str, status: &str, diagnostic: &str) -> String {
+    format!(
+        "Delivered-To: {to}
+Return-Path: <>
+From: Mail Delivery Subsystem <mailer-daemon@googlemail.example>
+To: {to}
+Auto-Submitted: auto-replied
+Subject: Delivery Status Notification (Failure)
+Date: Fri, 02 Jan 2026 02:00:08 -0800 (PST)
+MIME-Version: 1.0
+Content-Type: multipart/report; boundary=\"000000000000a1b2c3\"; report-type=delivery-status
+
+--000000000000a1b2c3
+Content-Type: multipart/related; boundary=\"000000000000a1b2d4\"
+
+--000000000000a1b2d4
+Content-Type: multipart/alternative; boundary=\"000000000000a1b2d5\"
+
+--000000000000a1b2d5
+Content-Type: text/plain; charset=\"UTF-8\"
+
+** Address not found **
+
+Your message wasn't delivered to gone@gmail.example. Action: delivered. Status: 2.0.0
+
+--000000000000a1b2d5--
+--000000000000a1b2d4
+Content-Type: image/png; name=\"icon.png\"
+Content-Disposition: attachment; filename=\"icon.png\"
+Content-Transfer-Encoding: base64
+Content-ID: <icon.png>
+
+iVBORw0KGgo=
+--000000000000a1b2d4--
+--000000000000a1b2c3
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; googlemail.example
+Arrival-Date: Fri, 02 Jan 2026 02:00:07 -0800 (PST)
+X-Original-Message-ID: <dlv_x@paas.example>
+
+Final-Recipient: rfc822; gone@gmail.example
+Action: failed
+Status: {status}
+Remote-MTA: dns; gmail-smtp-in.l.google.example. (192.0.2.7, the server for the domain gmail.example.)
+Diagnostic-Code: smtp; {diagnostic}
+Last-Attempt-Date: Fri, 02 Jan 2026 02:00:08 -0800 (PST)
+
+--000000000000a1b2c3
+Content-Type: message/rfc822
+
+From: Sonnette <no-reply@paas.example>
+To: gone@gmail.example
+Subject: [Acme] Deployment of web failed
+
+----- Message truncated -----
+
+--000000000000a1b2c3--
+"
+    )
+    .replace('\n', "\r\n")
+}
+
+#[test]
+fn what_the_great_mail_services_send_back_is_read() {
+    let exchange_nobody =
+        "550 5.1.10 RESOLVER.ADR.RecipientNotFound; Recipient not found by SMTP address lookup";
+    let exchange_blocked =
+        "550 5.7.708 Service unavailable. Access denied, traffic not accepted from this IP";
+    let gmail_nobody = "550-5.1.1 The email account that you tried to reach does not exist.\n 550-5.1.1 Please try \
+                        double-checking the recipient's address.\n 550 5.1.1 https://support.example - gsmtp";
+    let gmail_full =
+        "452-4.2.2 The recipient's inbox is out of storage space.\n 452 4.2.2 https://support.example";
+    for (raw, nobody, says) in [
+        (exchange(&sender(), "5.1.10", exchange_nobody), true, "RecipientNotFound"),
+        (exchange(&sender(), "5.7.708", exchange_blocked), false, "Access denied"),
+        (gmail(&sender(), "5.1.1", gmail_nobody), true, "does not exist"),
+        (gmail(&sender(), "4.2.2", gmail_full), false, "out of storage"),
+    ] {
+        match (said(&raw), nobody) {
+            (Said::NoSuchAddress(words), true) | (Said::Failed(words), false) => {
+                assert!(words.contains(says), "{words}");
+            }
+            other => panic!("{other:?} of {raw}"),
+        }
+    }
+}
+
+#[test]
+fn the_line_a_mailbox_file_has_before_a_message_is_passed_over() {
+    let raw = report(&sender(), "failed", "5.1.1", "550 5.1.1 nobody").replace("\r\n", "\n");
+    let raw = format!("From MAILER-DAEMON  Fri Jan  2 10:00:00 2026\n{raw}");
+    assert_eq!(said(&raw), Said::NoSuchAddress("5.1.1 550 5.1.1 nobody".into()));
+    assert_eq!(read(b"From ", None, &key()), Report { delivery: None, said: Said::Nothing });
+}

@@ -27,6 +27,7 @@ fn links() -> LinkTemplates {
         application: template("https://c.example/{owner}/{resource}"),
         deployment: template("https://c.example/{resource}/{deployment}"),
         owner: template("https://c.example/{owner}"),
+        event: None,
     }
 }
 
@@ -149,4 +150,22 @@ proptest! {
 fn span_len(span: &Span) -> usize {
     let (Span::Ours(text) | Span::Theirs(text)) = span;
     text.chars().count()
+}
+
+#[test]
+fn our_own_page_is_linked_to_where_nothing_else_is() {
+    let page = LinkTemplate::parse("https://ours.example/o/{owner}/events/{event}").unwrap();
+    let own = LinkTemplates { event: Some(page.clone()), ..LinkTemplates::default() };
+    let both = LinkTemplates { event: Some(page), ..links() };
+    let happened = event("APPLICATION_STOP", Some(APP), None);
+    let catalogue = Catalogue::builtin().unwrap();
+    let urls = |links: &LinkTemplates| {
+        let message = of(&catalogue, &happened, &Names::default(), links, Lang::En);
+        message.links.into_iter().map(|link| link.url).collect::<Vec<_>>()
+    };
+    assert_eq!(urls(&own), [format!("https://ours.example/o/{}/events/{}", happened.owner, happened.id)]);
+    assert!(urls(&both).iter().all(|url| !url.starts_with("https://ours.example")));
+    let private = event("SIGN_IN", None, Some(r#"{"url":"https://ours.example/s/1"}"#));
+    let message = of(&catalogue, &private, &Names::default(), &own, Lang::En);
+    assert_eq!(message.links.len(), 1, "a private letter has its own link alone");
 }

@@ -105,7 +105,12 @@ async fn a_request_goes_out_as_given_and_the_reply_comes_back() {
     let reply = open().post(&outgoing(&url)).await.unwrap();
     assert_eq!(
         reply,
-        Reply { status: 429, retry_after: Some("7".to_owned()), body: Bytes::from("slow down") }
+        Reply {
+            status: 429,
+            retry_after: Some("7".to_owned()),
+            body: Bytes::from("slow down"),
+            renewed: false
+        }
     );
 }
 
@@ -192,9 +197,17 @@ async fn a_kept_connection_closed_without_a_reply_is_replaced_once() {
         drop(third);
     });
     let poster = open();
-    assert_eq!(poster.post(&outgoing(&url)).await.unwrap().status, 200);
-    assert_eq!(poster.post(&outgoing(&url)).await.unwrap().status, 200);
-    let closed = SendError::Network("the connection was closed before a reply".to_owned());
+    let first = poster.post(&outgoing(&url)).await.unwrap();
+    assert_eq!((first.status, first.renewed), (200, false));
+    let second = poster.post(&outgoing(&url)).await.unwrap();
+    assert_eq!(
+        (second.status, second.renewed),
+        (200, true),
+        "it is known that the receiver may have heard it twice"
+    );
+    let closed = SendError::Network(
+        "the connection was closed before a reply; a kept connection had been found closed before".to_owned(),
+    );
     assert_eq!(poster.post(&outgoing(&url)).await, Err(closed), "a new connection is not replaced");
     peer.await.unwrap();
 }

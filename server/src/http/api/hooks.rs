@@ -253,10 +253,9 @@ fn done(changed: Changed) -> Answer<()> {
 fn fits(destination: &Destination) -> Answer<()> {
     let Some(format) = formats::find(&destination.format) else { return Ok(()) };
     // What was saved is a URL.
-    if let Ok(url) = Url::parse(destination.url.expose()) {
-        (format.check)(&url).map_err(|rule| Problem::invalid("url", rule))?;
-    }
+    let Ok(url) = Url::parse(destination.url.expose()) else { return Ok(()) };
+    (format.check)(&url).map_err(|rule| Problem::invalid("url", rule))?;
     format
-        .check_fields(&destination.fields)
+        .check_fields(&url, &destination.fields)
         .map_err(|error| Problem::invalid(format!("fields.{}", error.name), error.rule))
 }

@@ -7,6 +7,7 @@ mod events;
 mod hooks;
 mod previews;
 mod streams;
+mod suppressions;
 mod tokens;
 
 use std::sync::Arc;
@@ -59,6 +60,8 @@ pub(super) fn routes() -> Router<Arc<Site>> {
         .route("/import", post(directory::import))
         .route("/tokens", get(tokens::list).post(tokens::add))
         .route("/tokens/{token}", axum::routing::delete(tokens::revoke))
+        .route("/suppressions", get(suppressions::list).post(suppressions::add).delete(suppressions::lift))
+        .route("/bounces", post(suppressions::bounce))
         .route("/sign-in-links", post(tokens::sign_in_link))
         .route("/me", get(about::me))
         .route("/catalogue", get(about::catalogue))

@@ -17,7 +17,7 @@ use crate::contract::preview::{
     Form, PreviewAsked, ShownPreview, ShownTest, TestAsked, TestNewAsked, What, language, shown, tested,
 };
 use crate::contract::problem::{Id, Problem};
-use crate::flow::preview;
+use crate::flow::preview::{self, Preview};
 use crate::flow::test::Tested;
 
 /// `{"items":[…]}`
@@ -53,17 +53,19 @@ pub(super) async fn preview(State(site): At, asker: Asker, body: Body) -> Answer
         None => {
             let form = asked.form(&site.guard)?;
             let told = site.what_is_told(&asker.0, what, None).await?;
-            let (words, now) = (site.parts.words_in(lang), site.parts.clock.now());
+            let now = site.parts.clock.now();
             match form {
                 Form::Request(destination) => {
-                    preview::request(words, &told, &destination, now).into_iter().collect()
+                    let words = site.parts.words();
+                    let seen = preview::request(words, told.telling(0), &destination, now);
+                    seen.map(Preview::Request).into_iter().collect()
                 }
                 Form::Letter => {
-                    let reader = site.reader(&asker.0).await?;
-                    let hook = preview::letter_hook(words.catalogue, &told.event);
-                    let letterhead = &site.parts.letterhead;
-                    let letter = preview::letter(words, letterhead, &told, &reader, hook.as_ref(), now);
-                    vec![letter.map_err(|why| Problem::new(Id::Invalid, why))?]
+                    let (reader, own) = site.reader(&asker.0).await?;
+                    let desk = site.parts.desk(lang.or(own));
+                    let hook = preview::letter_hook(desk.words.catalogue, &told.event);
+                    let letter = preview::letter(desk, &told, &reader, hook.as_ref(), now);
+                    vec![Preview::Letter(letter.map_err(|why| Problem::new(Id::Invalid, why))?)]
                 }
             }
         }

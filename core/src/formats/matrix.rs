@@ -1,0 +1,242 @@
+//! Matrix: a notice in a room, by the client-server API or by a webhook of hookshot.
+//!
+//! The transaction is named by the delivery, so an attempt that was heard but not answered makes no second message; a
+//! webhook of hookshot has nothing like it. Threads need the id the server gave their first message, which nobody keeps here.
+//! Sources: spec.matrix.org v1.11, "Client-server API", 8.5, 11.2.1.7 and 11.37; matrix-org.github.io/matrix-hookshot,
+//! "Webhooks".
+
+use http::Method;
+use http::header::AUTHORIZATION;
+use serde_json::{Value, json};
+use url::Url;
+
+use super::cut::Unit;
+use super::escape::{bare, html, quiet};
+use super::page::{Markup, page};
+use super::reply::{by_status, said};
+use super::{Field, Format, Outcome, Render, Rendering, not_elsewhere, object, visible, with_credential};
+use crate::message::Message;
+use crate::model::Millis;
+use crate::ports::{Outgoing, Reply};
+use crate::secret::Secret;
+
+/// See the module.
+pub(super) const FORMAT: Format = Format {
+    name: "matrix",
+    title: "Matrix",
+    render: Render::Message(render),
+    classify,
+    recognises,
+    check,
+    fields: &[
+        Field {
+            name: "room",
+            title: "Room",
+            hint: "the room's internal id, from its advanced settings, such as !abc:example.org; not for a webhook of hookshot",
+            secret: false,
+            required: true,
+            check: room,
+        },
+        Field {
+            name: "token",
+            title: "Access token",
+            hint: "of an account that is in the room; not for a webhook of hookshot",
+            secret: true,
+            required: true,
+            check: visible,
+        },
+    ],
+    spares: |url, _| is_hookshot(url),
+    secret_url: true,
+    signed: false,
+};
+
+/// An event has 65,536 bytes, both texts and JSON's quotes included: bytes of each text.
+const MAX: usize = 12_000;
+const PLAIN: Markup = Markup {
+    titled: true,
+    max: MAX,
+    unit: Unit::Bytes,
+    ours: str::to_owned,
+    theirs: bare,
+    strong: str::to_owned,
+    link: |label, url| format!("{label}: {url}"),
+};
+const HTML: Markup = Markup {
+    titled: true,
+    max: MAX,
+    unit: Unit::Bytes,
+    ours: html,
+    theirs: |text| html(&quiet(text)),
+    strong: |title| format!("<b>{title}</b>"),
+    link: |label, url| format!("<a href=\"{}\">{label}</a>", html(url)),
+};
+
+fn is_hookshot(url: &Url) -> bool {
+    url.path().rsplit_once("/webhook/").is_some_and(|(_, id)| !id.is_empty() && !id.contains('/'))
+}
+
+fn recognises(url: &Url) -> bool {
+    url.path().starts_with("/_matrix/")
+}
+
+/// The homeserver, or a webhook: what else there is of the client-server API is ours to add.
+fn check(url: &Url) -> Result<(), &'static str> {
+    if recognises(url) {
+        return Err("give the homeserver alone, such as https://matrix.example.org");
+    }
+    not_elsewhere(url, "matrix")
+}
+
+fn room(value: &str) -> Result<(), &'static str> {
+    visible(value)?;
+    match value.strip_prefix('!') {
+        Some(id) if !id.is_empty() && !value.contains('/') => Ok(()),
+        _ => Err("a room is named by its internal id, which begins with `!`"),
+    }
+}
+
+fn render(it: &Rendering<'_>, message: &Message) -> Outgoing {
+    let plain = page(message, &PLAIN);
+    // A line is a line: nothing else of a page breaks one.
+    let html = page(message, &HTML).replace('\n', "<br>");
+    let parsed = Url::parse(it.url.expose()).ok();
+    if parsed.as_ref().is_some_and(is_hookshot) {
+        return super::json(it.url, &object([("text", plain.into()), ("html", html.into())]));
+    }
+    let body = object([
+        ("msgtype", "m.notice".into()),
+        ("body", plain.into()),
+        ("format", "org.matrix.custom.html".into()),
+        ("formatted_body", html.into()),
+        // Nobody is called, whatever the text looks like (section 11.37).
+        ("m.mentions", json!({})),
+    ]);
+    let mut request = super::json(&place(it, parsed), &body);
+    request.method = Method::PUT;
+    with_credential(request, AUTHORIZATION, &format!("Bearer {}", it.field("token")))
+}
+
+fn place(it: &Rendering<'_>, base: Option<Url>) -> Secret {
+    let Some(mut url) = base else { return it.url.clone() };
+    let transaction = it.delivery.to_string();
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend([
+            "_matrix",
+            "client",
+            "v3",
+            "rooms",
+            it.field("room"),
+            "send",
+            "m.room.message",
+            &transaction,
+        ]);
+    }
+    Secret::new(String::from(url))
+}
+
+/// The client-server API says `errcode`; hookshot says `ok`, and 202 if it does not wait for the room.
+fn classify(reply: &Reply, now: Millis) -> Outcome {
+    let said = said(reply);
+    let code = said["errcode"].as_str().unwrap_or_default();
+    match (reply.status, code) {
+        (401, "M_UNKNOWN_TOKEN" | "M_MISSING_TOKEN") | (403, "M_FORBIDDEN" | "M_USER_DEACTIVATED") => {
+            Outcome::Gone
+        }
+        (404, "") if said["ok"] == false => Outcome::Gone,
+        (200, "") if said["event_id"].is_null() && said["ok"] != true && said != Value::Null => {
+            Outcome::Refused
+        }
+        _ => by_status(reply, now),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::samples::{any_message, cases, fields, named, read, reply, request};
+    use proptest::prelude::*;
+
+    const HOOKSHOT: &str = "https://hookshot.example/webhook/0123-4567";
+
+    #[test]
+    fn each_answer_means_this() {
+        let again = Outcome::Again { not_before: None };
+        let error = |code: &str| format!(r#"{{"errcode":"{code}","error":"x"}}"#);
+        for (status, text, expected) in [
+            (200, r#"{"event_id":"$x"}"#.to_owned(), Outcome::Delivered),
+            (200, r#"{"ok":true}"#.to_owned(), Outcome::Delivered),
+            (202, r#"{"ok":true}"#.to_owned(), Outcome::Delivered),
+            (200, r#"{"ok":false}"#.to_owned(), Outcome::Refused),
+            (400, error("M_BAD_JSON"), Outcome::Refused),
+            (401, error("M_UNKNOWN_TOKEN"), Outcome::Gone),
+            (401, error("M_MISSING_TOKEN"), Outcome::Gone),
+            (403, error("M_FORBIDDEN"), Outcome::Gone),
+            (403, "<html>".to_owned(), Outcome::Refused),
+            (404, error("M_UNRECOGNIZED"), Outcome::Refused),
+            (404, r#"{"ok":false,"error":"Webhook not found"}"#.to_owned(), Outcome::Gone),
+            (413, error("M_TOO_LARGE"), Outcome::Refused),
+            (500, error("M_UNKNOWN"), again),
+            (502, String::new(), again),
+        ] {
+            assert_eq!(classify(&reply(status, &text), 0), expected, "{status} {text}");
+        }
+        let limited = r#"{"errcode":"M_LIMIT_EXCEEDED","error":"x","retry_after_ms":1500}"#;
+        assert_eq!(classify(&reply(429, limited), 0), Outcome::Again { not_before: Some(1_500) });
+    }
+
+    #[test]
+    fn a_message_is_put_under_the_deliverys_own_name() {
+        let (_, message) = named().remove(0);
+        let sent = request(&FORMAT, &Secret::new("https://matrix.example.org"), &message);
+        let url = sent.url.expose();
+        let start =
+            "https://matrix.example.org/_matrix/client/v3/rooms/!room:example.org/send/m.room.message/dlv_";
+        assert!(url.starts_with(start), "{url}");
+        assert_eq!(sent.method, Method::PUT);
+        assert!(sent.headers.iter().any(|(name, value)| name == AUTHORIZATION && value.is_sensitive()));
+        let again = request(&FORMAT, &Secret::new("https://matrix.example.org/"), &message);
+        assert_eq!((again.url.expose(), &again.body), (url, &sent.body));
+        let below = request(&FORMAT, &Secret::new("https://example.org/matrix/"), &message);
+        assert!(below.url.expose().starts_with("https://example.org/matrix/_matrix/client/"));
+    }
+
+    #[test]
+    fn a_webhook_of_hookshot_needs_no_more_than_its_url() {
+        let url = Url::parse(HOOKSHOT).unwrap();
+        assert_eq!(FORMAT.needed(&url).count(), 0);
+        assert_eq!(FORMAT.needed(&Url::parse("https://matrix.example.org/").unwrap()).count(), 2);
+        let (_, message) = named().remove(0);
+        let sent = request(&FORMAT, &Secret::new(HOOKSHOT), &message);
+        assert_eq!((sent.method.clone(), sent.url.expose()), (Method::POST, HOOKSHOT));
+        assert!(sent.headers.iter().all(|(name, _)| name != AUTHORIZATION));
+        assert!(read(&sent)["text"].as_str().unwrap().starts_with("Deployment of shop-api succeeded\n"));
+    }
+
+    #[test]
+    fn a_url_or_a_room_of_another_shape_is_refused() {
+        let url = |url: &str| Url::parse(url).unwrap();
+        assert!(check(&url("https://matrix.example.org/_matrix/client/v3/rooms/x/send")).is_err());
+        assert!(check(&url("https://hooks.slack.com/services/T/B/x")).is_err());
+        assert!(check(&url("https://matrix.example.org")).is_ok() && check(&url(HOOKSHOT)).is_ok());
+        for (value, fits) in
+            [("!a:b.example", true), ("!a", true), ("#a:b.example", false), ("!", false), ("!a/b", false)]
+        {
+            assert_eq!(room(value).is_ok(), fits, "{value}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(cases())]
+
+        #[test]
+        fn an_event_is_never_too_large(message in any_message()) {
+            for url in ["https://matrix.example.org", HOOKSHOT] {
+                let sent = request(&FORMAT, &Secret::new(url), &message);
+                // The server adds who, where and when.
+                prop_assert!(sent.body.len() < 60_000, "{}", sent.body.len());
+            }
+            prop_assert!(!fields(&FORMAT).is_empty());
+        }
+    }
+}
