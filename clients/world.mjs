@@ -46,10 +46,16 @@ export async function run(words, options) {
 
 /** A server with two people who have nothing to do with each other, and what belongs to them. */
 export class World {
-  /** Over http, or over https with `tls`. */
-  static async start({ tls = false } = {}) {
+  /** Over http, or over https with `tls`; with lines of `settings`, in which the names of `files` stand for their paths. */
+  static async start({ tls = false, settings = [], files = {} } = {}) {
     const world = new World();
     world.folder = await fs.mkdtemp(path.join(os.tmpdir(), 'sonnette-clients-'));
+    world.settings = settings;
+    for (const [name, text] of Object.entries(files)) {
+      const file = path.join(world.folder, name);
+      await fs.writeFile(file, text);
+      world.settings = world.settings.map((line) => line.replaceAll(name, file));
+    }
     world.data = path.join(world.folder, 'data');
     await world.serve();
     world.operator = (await fs.readFile(path.join(world.data, 'operator-token'), 'utf8')).trim();
@@ -68,7 +74,7 @@ export class World {
     const port = this.tls === tls ? this.port : 0;
     const made = process.env.SONNETTE_TEST_CERTIFICATES;
     const config = path.join(this.folder, 'sonnette.toml');
-    const lines = ['[streams]', 'heartbeat_seconds = 1'];
+    const lines = [...this.settings, '[streams]', 'heartbeat_seconds = 1'];
     if (tls) lines.push('[tls]', `certificate = "${made}/server.pem"`, `key = "${made}/server.key"`);
     await fs.writeFile(config, lines.join('\n'));
     const words = ['serve', '--dev', '--config', config, '--data', this.data, '--listen', `127.0.0.1:${port ?? 0}`];

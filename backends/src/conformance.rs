@@ -71,6 +71,7 @@ macro_rules! conformance {
             a_hook_reads_back_as_it_was_written,
             a_hook_of_nobody_or_about_somebody_elses_resource_is_refused,
             an_owner_may_not_have_hooks_without_end,
+            a_long_list_of_hooks_is_read_page_by_page_either_way_narrowed_or_not,
             a_default_hook_that_was_deleted_stays_deleted,
             what_a_paused_hook_is_owed_is_held,
             pausing_holds_what_waits_and_catching_up_delivers_it_oldest_first,

@@ -96,7 +96,8 @@ impl Api {
             .header(CONTENT_TYPE, call.content_type)
             .body(Full::new(Bytes::from(call.body)))?;
         let answer = timeout(CALL_LIMIT, line.exchange(request)).await;
-        let Answer { status, body } = answer.map_err(|_| anyhow!("{what} was not answered in time"))??;
+        let Answer { status, body, .. } =
+            answer.map_err(|_| anyhow!("{what} was not answered in time"))??;
         if !(200..300).contains(&status) {
             bail!("{what} was answered with {status}: {}", String::from_utf8_lossy(&body));
         }
@@ -149,14 +150,55 @@ impl Api {
         Ok(())
     }
 
+    /// Makes applications of an owner.
+    ///
+    /// # Errors
+    /// If the import fails.
+    pub async fn import_applications(&self, owner: &str, count: u64) -> anyhow::Result<()> {
+        let numbers: Vec<u64> = (0..count).collect();
+        for some in numbers.chunks(IMPORTED_AT_ONCE) {
+            let line = |n: &u64| {
+                let id = format!("app_{n:08}-0000-4000-8000-000000000000");
+                format!(
+                    "{}\n",
+                    json!({"resource": {"id": id, "owner": owner, "name": format!("application-{n:05}")}})
+                )
+            };
+            let body = some.iter().map(line).collect();
+            let path = "/api/v1/import".to_owned();
+            self.call(Call { method: "POST", path, content_type: "application/x-ndjson", body }).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes an admin of an organisation, and gives a link that signs them in.
+    ///
+    /// # Errors
+    /// If one call is refused.
+    pub async fn admin_link(&self, owner: &str) -> anyhow::Result<String> {
+        let email = "admin@example.com";
+        let user = json!({"email": email, "name": "Admin"});
+        let user = text(&self.call(Call::post("/api/v1/users".to_owned(), &user)).await?, "id")?;
+        let path = format!("/api/v1/organisations/{owner}/members/{user}");
+        self.call(Call { method: "PUT", ..Call::post(path, &json!({"role": "ADMIN"})) }).await?;
+        let link = Call::post("/api/v1/sign-in-links".to_owned(), &json!({"email": email}));
+        text(&self.call(link).await?, "url")
+    }
+
+    /// The first item of a list.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub async fn first(&self, list: &str) -> anyhow::Result<Value> {
+        let mut list = self.call(Call::get(list.to_owned())).await?;
+        list["items"].get_mut(0).map(Value::take).ok_or_else(|| anyhow!("a list without items"))
+    }
+
     /// Makes a member of an organisation, and gives a pair of theirs.
     ///
     /// # Errors
     /// If one call is refused.
     pub async fn member(&self, owner: &str) -> anyhow::Result<String> {
-        let text = |value: &Value, name: &str| {
-            value[name].as_str().map(str::to_owned).ok_or_else(|| anyhow!("an answer without `{name}`"))
-        };
         let user = json!({"email": "reader@example.com", "name": "Reader"});
         let user = text(&self.call(Call::post("/api/v1/users".to_owned(), &user)).await?, "id")?;
         let path = format!("/api/v1/organisations/{owner}/members/{user}");
@@ -221,4 +263,9 @@ impl Api {
             tokio::time::sleep(ASK_EVERY).await;
         }
     }
+}
+
+/// A text of an answer.
+fn text(answer: &Value, name: &str) -> anyhow::Result<String> {
+    answer[name].as_str().map(str::to_owned).ok_or_else(|| anyhow!("an answer without `{name}`"))
 }

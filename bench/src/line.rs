@@ -8,8 +8,8 @@ use std::task::Poll;
 use anyhow::Context;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::Request;
 use hyper::client::conn::http1::{self, Connection, SendRequest};
+use hyper::{HeaderMap, Request};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
@@ -28,6 +28,8 @@ pub struct Line {
 pub struct Answer {
     /// HTTP status.
     pub status: u16,
+    /// Its headers.
+    pub headers: HeaderMap,
     /// Its body.
     pub body: Bytes,
 }
@@ -53,8 +55,9 @@ impl Line {
         let exchange = async {
             sender.ready().await?;
             let reply = sender.send_request(request).await?;
-            let status = reply.status().as_u16();
-            Ok::<_, hyper::Error>(Answer { status, body: reply.into_body().collect().await?.to_bytes() })
+            let (head, body) = reply.into_parts();
+            let body = body.collect().await?.to_bytes();
+            Ok::<_, hyper::Error>(Answer { status: head.status.as_u16(), headers: head.headers, body })
         };
         let mut exchange = pin!(exchange);
         if let Some(driver) = &mut self.driver {

@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use sonnette_bench::figures::{Row, TABLE_HEAD, medians};
 use sonnette_bench::ledger;
 use sonnette_bench::receiver::{Receiver, Script, Watch};
-use sonnette_bench::runs::{Ground, bare, flow, hooks, intake, latency, mail, memory, streams};
+use sonnette_bench::runs::{Ground, bare, flow, hooks, intake, latency, mail, memory, pages, streams};
 use sonnette_bench::server::Program;
 
 #[derive(Parser)]
@@ -118,6 +118,16 @@ enum Run {
         connections: usize,
         #[arg(long, default_value_t = 10)]
         seconds: u64,
+    },
+    /// What the console's pages weigh, and how long they take, on a full store
+    Pages {
+        #[arg(long, default_value_t = 100_000)]
+        deliveries: u64,
+        /// Hooks of the owner that is looked at; more than 1,000 need a --config that allows them
+        #[arg(long, default_value_t = 1_000)]
+        hooks: usize,
+        #[arg(long, default_value_t = 5_000)]
+        applications: u64,
     },
     /// Letters a second to a relay that takes them at once: not signed, by RSA, by RSA and Ed25519
     Mail {
@@ -276,6 +286,12 @@ async fn rows(common: &Common, run: Run) -> anyhow::Result<Vec<Row>> {
                             kinds[2].push(streams::resumes(&ground, resumes).await?);
                         }
                     }
+                    Run::Pages { deliveries, hooks, applications } => {
+                        let options = pages::Options { deliveries, hooks, applications };
+                        let rows = pages::run(&ground, options).await?;
+                        kinds.resize(kinds.len().max(rows.len()), Vec::new());
+                        kinds.iter_mut().zip(rows).for_each(|(kind, row)| kind.push(row));
+                    }
                     Run::Intake { .. } | Run::All { .. } | Run::Ledger { .. } | Run::Receive { .. } => {}
                 }
             }
@@ -306,6 +322,7 @@ fn all(preload: u64) -> Vec<Run> {
         Run::Memory { events: 1_000_000, rest: 60 },
         Run::Mail { letters: 10_000, addresses: 10 },
         Run::Streams { idle: 10_000, stalled: 1_000, resumes: 100 },
+        Run::Pages { deliveries: 100_000, hooks: 1_000, applications: 5_000 },
         intake(1, preload),
         intake(100, preload),
     ]
@@ -338,6 +355,9 @@ fn command(run: &Run) -> String {
         Run::Mail { letters, addresses } => format!("mail --letters {letters} --addresses {addresses}"),
         Run::Streams { idle, stalled, resumes } => {
             format!("streams --idle {idle} --stalled {stalled} --resumes {resumes}")
+        }
+        Run::Pages { deliveries, hooks, applications } => {
+            format!("pages --deliveries {deliveries} --hooks {hooks} --applications {applications}")
         }
         Run::All { .. } => "all".to_owned(),
         Run::Ledger { kills, .. } => format!("ledger --kills {kills}"),

@@ -119,6 +119,8 @@ fn accepted(answer: &Answer, posted: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use hyper::HeaderMap;
+
     use super::*;
 
     #[test]
@@ -126,6 +128,6 @@ mod tests {
         let body = Bytes::from_static(
             br#"{"results":[{"status":202,"id":"a"},{"status":400},{"status":200,"id":"b"}]}"#,
         );
-        assert_eq!(accepted(&Answer { status: 207, body }, 3), 2);
+        assert_eq!(accepted(&Answer { status: 207, headers: HeaderMap::default(), body }, 3), 2);
     }
 }

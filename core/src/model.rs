@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
+use crate::formats;
 use crate::ids::{
     DeliveryId, DestinationId, EventId, HookId, OrganisationId, OwnerId, ResourceId, SessionId, TokenId,
     UserId,
@@ -342,6 +343,22 @@ pub struct Hook {
 }
 
 impl Hook {
+    /// Whether a text, in lower case, stands in its name, its formats, its URLs as they are shown, or its addresses.
+    pub fn mentions(&self, text: &str) -> bool {
+        let holds = |word: &str| word.to_lowercase().contains(text);
+        text.is_empty()
+            || holds(&self.name)
+            || match &self.way {
+                Way::Webhook { destinations } => destinations
+                    .iter()
+                    .any(|one| holds(&one.format) || holds(&formats::shown(&one.format, &one.url))),
+                Way::Email { targets, .. } => targets.iter().any(|target| match target {
+                    Target::Addresses(all) => all.iter().any(|one| holds(one)),
+                    Target::Organisation { .. } | Target::User(_) | Target::Maker(_) => false,
+                }),
+            }
+    }
+
     /// The destinations deliveries of this hook wait at.
     pub fn destination_ids(&self) -> Vec<DestinationId> {
         match &self.way {

@@ -14,8 +14,8 @@ use crate::ids::{
     UserId,
 };
 use crate::model::{
-    Attempt, DAY, Delivery, Draft, Event, Fact, FailedAttempt, Hook, HookView, Ingested, MINUTE, Member,
-    Millis, Organisation, Recipient, Resource, Role, Session, SigningSecrets, State, Token, User,
+    Attempt, DAY, Delivery, Draft, Event, Fact, FailedAttempt, Hook, HookState, HookView, Ingested, MINUTE,
+    Member, Millis, Organisation, Recipient, Resource, Role, Session, SigningSecrets, State, Token, User,
 };
 use crate::private::PrivateLetter;
 use crate::secret::Secret;
@@ -35,7 +35,7 @@ pub enum StoreError {
 /// The result of a store method.
 pub type Stored<T> = Result<T, StoreError>;
 
-/// A page of a list, newest first: at most `limit` items after `after` in that order.
+/// A page of a list, newest first unless it says otherwise: at most `limit` items after `after` in that order.
 #[derive(Debug, Clone, Copy)]
 pub struct Page<K> {
     /// The last item of the page before.
@@ -70,6 +70,19 @@ pub struct DeliveryFilter {
     pub until: Option<Millis>,
     /// The oldest first, instead of the newest.
     pub oldest_first: bool,
+}
+
+/// Which hooks of an owner to list; every given field must hold.
+#[derive(Debug, Clone, Default)]
+pub struct HookFilter {
+    /// E-mail hooks, or webhooks.
+    pub email: Option<bool>,
+    /// In this state.
+    pub state: Option<HookState>,
+    /// What they mention ([`Hook::mentions`]), in lower case; empty: anything.
+    pub text: String,
+    /// Newest first, instead of oldest first.
+    pub newest_first: bool,
 }
 
 /// How a hook's state changes, and what becomes of what it holds.
@@ -374,8 +387,14 @@ pub trait Store: Send + Sync + 'static {
     async fn hook(&self, id: HookId) -> Stored<Option<HookView>>;
     /// One hook with what it signs with: for a test, which is sent like an attempt and owed by nothing.
     async fn loaded_hook(&self, id: HookId) -> Stored<Option<LoadedHook>>;
-    /// An owner's hooks, oldest first.
-    async fn hooks(&self, owner: OwnerId) -> Stored<Vec<HookView>>;
+    /// A page of an owner's hooks, oldest first unless the filter says otherwise. After a hook that never was, or was
+    /// erased, nothing comes.
+    async fn hooks_of(&self, owner: OwnerId, filter: HookFilter, page: Page<HookId>)
+    -> Stored<Vec<HookView>>;
+    /// All of an owner's hooks, oldest first.
+    async fn hooks(&self, owner: OwnerId) -> Stored<Vec<HookView>> {
+        self.hooks_of(owner, HookFilter::default(), Page { after: None, limit: usize::MAX }).await
+    }
     /// The last [`FAILURES`] failed attempts of each of these webhooks, over all its destinations, first one first. Kept
     /// as long as hook, destination and retention allow; hooks without any are left out.
     async fn failures(&self, hooks: Vec<HookId>) -> Stored<BTreeMap<HookId, Vec<FailedAttempt>>>;

@@ -25,6 +25,7 @@ use url::Url;
 use crate::config::{self, Config};
 use crate::console::Console;
 use crate::egress::maildir::Maildir;
+use crate::egress::provider::Provider;
 use crate::egress::{Letterhead, Outside};
 use crate::flow::tidy::Keeping;
 use crate::flow::{Parts, dispatch, tidy};
@@ -64,7 +65,11 @@ pub fn open_store(config: &Config, luck: Arc<dyn Luck>) -> Result<(Arc<dyn Store
         .create(&config.data)
         .with_context(|| format!("cannot make the data directory {}", config.data.display()))?;
     let sealer = key(&config.key_file, luck.as_ref())?;
-    let settings = sqlite::Settings { cache_bytes: config.cache_bytes, letters: config.letters.clone() };
+    let settings = sqlite::Settings {
+        cache_bytes: config.cache_bytes,
+        letters: config.letters.clone(),
+        hooks_each: config.hooks_each,
+    };
     let catalogue = Arc::new(config.catalogue.clone());
     let store = sqlite::open(&config.data, settings, sealer.clone(), catalogue, luck)
         .with_context(|| format!("cannot open the store in {}", config.data.display()))?;
@@ -141,35 +146,14 @@ pub async fn start(config: Config) -> Result<Running> {
     let listener =
         listen::bind(config.listen).with_context(|| format!("cannot listen on {}", config.listen))?;
     let address = listener.local_addr()?;
-    let scheme = if config.tls.is_some() { "https" } else { "http" };
-    let base: Url = match &config.public_url {
-        Some(url) => url.clone(),
-        None => format!("{scheme}://{address}").parse().context("the address makes no URL")?,
+    let provider = match config.provider {
+        None => None,
+        Some(settings) => {
+            let back = format!("{}/sign-in/callback", base.as_str().trim_end_matches('/'));
+            let back = back.parse().context("the address makes no URL")?;
+            Some(Provider::new(settings, back, config.guard.clone())?)
+        }
     };
-    // Where nobody said how people know us, only whoever tries things on this machine gets links to it.
-    let public_url = (config.public_url.is_some() || config.dev).then(|| base.as_str().into());
-    let event = public_url
-        .as_ref()
-        .map(|_| format!("{}/o/{{owner}}/events/{{event}}", base.as_str().trim_end_matches('/')));
-    let event =
-        event.map(|text| LinkTemplate::parse(&text)).transpose().context("the address makes no link")?;
-    let links = LinkTemplates { event, ..config.links };
-    let parts = Parts {
-        store,
-        egress,
-        clock,
-        luck,
-        catalogue: Arc::new(config.catalogue),
-        formats: sonnette_core::formats::find,
-        links: Arc::new(links),
-        house: Arc::new(house),
-        letterhead: Arc::new(letterhead),
-        sealer,
-        public_url,
-    };
-
-    let stop = CancellationToken::new();
-    let hooks_changed = Arc::new(Notify::new());
     let terms = Terms {
         consumers: config.consumers,
         public_url: config.public_url,
@@ -190,7 +174,7 @@ pub async fn start(config: Config) -> Result<Running> {
         terms,
         Arc::clone(&hooks_changed),
         Arc::clone(&streams),
-        Console::new(base, config.dev),
+        Console::new(base, config.dev, provider),
     );
     site.applications = config.applications;
     let router = http::router(Arc::new(site));

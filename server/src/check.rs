@@ -18,7 +18,9 @@ pub fn run(args: &CheckConfigArgs) -> Result<ExitCode> {
     let (fine, words) = match &read {
         Ok(config) => {
             let kinds = format!("{} kinds of events", config.catalogue.kinds().len());
-            (true, vec![kinds, config::tls_says(config.tls.as_deref()), config::mail_says(&config.mail)])
+            let sign_in = format!("sign-in {}", config::sign_in_says(config.provider.as_ref()));
+            let (tls, mail) = (config::tls_says(config.tls.as_deref()), config::mail_says(&config.mail));
+            (true, vec![kinds, tls, mail, sign_in])
         }
         Err(config::Mistakes(mistakes)) => (false, mistakes.clone()),
     };

@@ -17,6 +17,7 @@ use crate::cli::DoctorArgs;
 use crate::config::{self, Config};
 use crate::egress::dkim::Key;
 use crate::egress::mailer::Mailer;
+use crate::egress::provider::Provider;
 use crate::serve::{runtime, sources};
 use crate::world::{SystemClock, SystemLuck};
 
@@ -78,6 +79,7 @@ fn look(config: &Config, findings: &mut Vec<Finding>) -> Result<()> {
     findings.push(Finding { what: "tls", fine: true, saw: config::tls_says(config.tls.as_deref()) });
     findings.push(names(config));
     findings.push(mail(config, &runtime));
+    findings.push(sign_in(config, &runtime));
     findings.extend(letters(config));
     Ok(())
 }
@@ -121,6 +123,24 @@ fn mail(config: &Config, runtime: &tokio::runtime::Runtime) -> Finding {
     match reached {
         Ok(()) => Finding { what: "mail", fine: true, saw: says },
         Err(why) => Finding { what: "mail", fine: false, saw: format!("{says}; {why}") },
+    }
+}
+
+/// Whether the provider is there.
+fn sign_in(config: &Config, runtime: &tokio::runtime::Runtime) -> Finding {
+    let says = config::sign_in_says(config.provider.as_ref());
+    let Some(settings) = &config.provider else {
+        return Finding { what: "sign-in", fine: true, saw: says };
+    };
+    // Nobody is sent back by looking.
+    let back = settings.issuer.url().clone();
+    let reached = match Provider::new(settings.clone(), back, config.guard.clone()) {
+        Ok(provider) => runtime.block_on(provider.reach()).map_err(|trouble| trouble.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    match reached {
+        Ok(()) => Finding { what: "sign-in", fine: true, saw: says },
+        Err(why) => Finding { what: "sign-in", fine: false, saw: format!("{says}; {why}") },
     }
 }
 

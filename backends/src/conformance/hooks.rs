@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use sonnette_core::model::{Cancelled, HOUR, HookState, Role, SECOND, State, Target, Way};
-use sonnette_core::ports::{Changed, Recorded, Turn, Verdict};
+use sonnette_core::ids::HookId;
+use sonnette_core::model::{Cancelled, HOUR, Hook, HookState, Role, SECOND, State, Target, Way};
+use sonnette_core::ports::{Changed, HookFilter, Page, Recorded, Turn, Verdict};
 use sonnette_core::secret::Secret;
 
 use super::{APPLICATION, BOB, FOREIGN, OWNER, World, application, of_event, of_hook, user};
@@ -77,6 +78,64 @@ pub async fn an_owner_may_not_have_hooks_without_end(mut world: World) {
         assert!(made < 1_000);
     }
     assert!(made >= 50, "{made} are too few to live with");
+}
+
+/// See the name.
+pub async fn a_long_list_of_hooks_is_read_page_by_page_either_way_narrowed_or_not(mut world: World) {
+    let mut all = Vec::new();
+    for at in 0..40 {
+        let mut hook = if at % 4 == 3 {
+            world.mail(vec![Target::Addresses(vec![format!("Team{at}@Example.org")])])
+        } else {
+            world.webhook(1)
+        };
+        // Several of one moment: the id decides.
+        hook.created_at = world.now + at / 5;
+        hook.name = format!("Hook {at}");
+        world.add(&hook).await;
+        all.push(hook);
+    }
+    let paused = all[6].clone();
+    world.turn(&paused, Turn::Pause).await;
+    all[6].state = HookState::Paused;
+    all.sort_by_key(|hook| (hook.created_at, hook.id));
+    let walk = async |filter: HookFilter, size: usize| {
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = Page { after, limit: size };
+            let views = world.store().hooks_of(OWNER, filter.clone(), page).await.expect("listed");
+            assert!(views.len() <= size);
+            let Some(last) = views.last() else { return found };
+            after = Some(last.hook.id);
+            found.extend(views.into_iter().map(|view| view.hook));
+        }
+    };
+    let of =
+        |wanted: &dyn Fn(&Hook) -> bool| all.iter().filter(|hook| wanted(hook)).cloned().collect::<Vec<_>>();
+    let any = HookFilter::default();
+    for size in [1, 7, 40, 100] {
+        assert_eq!(walk(any.clone(), size).await, all);
+        let mut back = walk(HookFilter { newest_first: true, ..any.clone() }, size).await;
+        back.reverse();
+        assert_eq!(back, all);
+    }
+    let is_mail = |hook: &Hook| matches!(hook.way, Way::Email { .. });
+    assert_eq!(walk(HookFilter { email: Some(true), ..any.clone() }, 3).await, of(&is_mail));
+    assert_eq!(walk(HookFilter { email: Some(false), ..any.clone() }, 3).await, of(&|hook| !is_mail(hook)));
+    let state = Some(HookState::Paused);
+    assert_eq!(walk(HookFilter { state, ..any.clone() }, 3).await, of(&|hook| hook.id == paused.id));
+    let text = |text: &str| HookFilter { text: text.to_owned(), ..HookFilter::default() };
+    assert_eq!(walk(text("hook 1"), 3).await, of(&|hook| hook.name.starts_with("Hook 1")));
+    assert_eq!(walk(text("team7@example"), 3).await, of(&|hook| hook.name == "Hook 7"));
+    assert_eq!(walk(text("nothing of the sort"), 3).await, Vec::new());
+
+    // A cursor outlives its hook, and one that never was leads nowhere.
+    let gone = all.remove(10);
+    world.store().delete_hook(gone.id).await.expect("deleted");
+    let page = |after| Page { after: Some(after), limit: 1 };
+    let next = world.store().hooks_of(OWNER, any.clone(), page(gone.id)).await.expect("listed");
+    assert_eq!(next.first().map(|view| view.hook.id), all.get(10).map(|hook| hook.id));
+    assert!(world.store().hooks_of(OWNER, any, page(HookId(1))).await.expect("listed").is_empty());
 }
 
 /// See the name.

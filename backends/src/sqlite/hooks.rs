@@ -9,15 +9,12 @@ use sonnette_core::matching::Rule;
 use sonnette_core::model::{
     Attempt, Destination, FailedAttempt, Fields, Hook, HookState, HookView, Millis, SigningSecrets, Way,
 };
-use sonnette_core::ports::{Changed, FAILURES, Turn};
+use sonnette_core::ports::{Changed, FAILURES, HookFilter, Page, Turn};
 use sonnette_core::secret::Secret;
 
 use super::rows::{self, Col, bad, col, from_json, settle, to_json};
 use super::writer::Unit;
 use super::{Shared, directory, intake, stops};
-
-/// Hooks one owner may have.
-const MOST: i64 = 100;
 
 const COLUMNS: &str =
     "h.id, h.owner, h.name, h.events, h.scope, h.targets, h.schedule, h.state, h.created_at";
@@ -39,7 +36,7 @@ pub(super) fn add(
         [Col(hook.owner)],
         |row| row.get(0),
     )?;
-    if count >= MOST {
+    if count >= unit.shared.hooks_each {
         return Ok(Changed::TooMany);
     }
     insert(unit, hook, secret)?;
@@ -271,25 +268,57 @@ pub(super) fn rules(db: &Connection, catalogue: &Catalogue, owner: OwnerId) -> r
 }
 
 pub(super) fn view(db: &Connection, shared: &Shared, id: HookId) -> rusqlite::Result<Option<HookView>> {
-    let sql = view_sql("h.id = ?1");
-    db.prepare_cached(&sql)?.query_row([id.0], |row| view_of(db, shared, row)).optional()
+    db.prepare_cached(&format!(
+        "SELECT {COLUMNS}, coalesce(t.held, 0), coalesce(t.dead, 0), h.previous_until
+         FROM hooks h LEFT JOIN tallies t ON t.hook = h.id WHERE h.id = ?1 AND h.deleted IS NULL"
+    ))?
+    .query_row([id.0], |row| view_of(db, shared, hook_of(row, |id| destinations(db, shared, id))?, row))
+    .optional()
 }
 
-pub(super) fn views(db: &Connection, shared: &Shared, owner: OwnerId) -> rusqlite::Result<Vec<HookView>> {
-    let sql = view_sql("h.owner = ?1");
-    db.prepare_cached(&sql)?.query_map([Col(owner)], |row| view_of(db, shared, row))?.collect()
-}
-
-fn view_sql(filter: &str) -> String {
-    format!(
+pub(super) fn views(
+    db: &Connection,
+    shared: &Shared,
+    owner: OwnerId,
+    filter: &HookFilter,
+    page: Page<HookId>,
+) -> rusqlite::Result<Vec<HookView>> {
+    let from = match page.after {
+        None if filter.newest_first => (Millis::MAX, i64::MAX),
+        None => (Millis::MIN, i64::MIN),
+        Some(after) => {
+            let made = db
+                .prepare_cached("SELECT created_at FROM hooks WHERE id = ?1")?
+                .query_row([after.0], |row| row.get(0))
+                .optional()?;
+            let Some(made) = made else { return Ok(Vec::new()) };
+            (made, after.0)
+        }
+    };
+    let (beyond, order) = if filter.newest_first { ("<", "DESC") } else { (">", "ASC") };
+    let sql = format!(
         "SELECT {COLUMNS}, coalesce(t.held, 0), coalesce(t.dead, 0), h.previous_until
          FROM hooks h LEFT JOIN tallies t ON t.hook = h.id
-         WHERE {filter} AND h.deleted IS NULL ORDER BY h.created_at, h.id"
-    )
+         WHERE h.owner = ?1 AND h.deleted IS NULL AND (h.created_at, h.id) {beyond} (?2, ?3)
+           AND (?4 IS NULL OR (h.targets IS NOT NULL) = ?4) AND (?5 IS NULL OR h.state = ?5)
+         ORDER BY h.created_at {order}, h.id {order}"
+    );
+    let mut statement = db.prepare_cached(&sql)?;
+    let mut rows =
+        statement.query(params![Col(owner), from.0, from.1, filter.email, filter.state.map(Col)])?;
+    let mut views = Vec::new();
+    while views.len() < page.limit
+        && let Some(row) = rows.next()?
+    {
+        let hook = hook_of(row, |id| destinations(db, shared, id))?;
+        if hook.mentions(&filter.text) {
+            views.push(view_of(db, shared, hook, row)?);
+        }
+    }
+    Ok(views)
 }
 
-fn view_of(db: &Connection, shared: &Shared, row: &Row<'_>) -> rusqlite::Result<HookView> {
-    let hook = hook_of(row, |id| destinations(db, shared, id))?;
+fn view_of(db: &Connection, shared: &Shared, hook: Hook, row: &Row<'_>) -> rusqlite::Result<HookView> {
     Ok(HookView {
         unconfirmed: stops::unconfirmed(db, shared, &hook)?,
         stopped: match &hook.way {

@@ -42,9 +42,9 @@ use sonnette_core::model::{
     Organisation, Recipient, Resource, Role, Session, Token, User,
 };
 use sonnette_core::ports::{
-    Ahead, Bearer, Changed, Counts, DeliveryFilter, Leased, LoadedHook, Look, Luck, Names, NewSession,
-    NewToken, Page, Recorded, Resent, SignedIn, Store, StoreError, Stored, Ticket, Tidied, Turn, Verdict,
-    Which,
+    Ahead, Bearer, Changed, Counts, DeliveryFilter, HookFilter, Leased, LoadedHook, Look, Luck, Names,
+    NewSession, NewToken, Page, Recorded, Resent, SignedIn, Store, StoreError, Stored, Ticket, Tidied, Turn,
+    Verdict, Which,
 };
 use sonnette_core::private::PrivateLetter;
 use sonnette_core::secret::{Sealer, Secret};
@@ -77,11 +77,13 @@ pub struct Settings {
     pub cache_bytes: usize,
     /// What is asked of letters.
     pub letters: LetterRules,
+    /// Hooks one owner may have.
+    pub hooks_each: i64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { cache_bytes: 64 << 20, letters: LetterRules::default() }
+        Self { cache_bytes: 64 << 20, letters: LetterRules::default(), hooks_each: 100 }
     }
 }
 
@@ -110,6 +112,7 @@ struct Shared {
     catalogue: Arc<Catalogue>,
     sealer: Sealer,
     letters: LetterRules,
+    hooks_each: i64,
     luck: Arc<dyn Luck>,
     agenda: Mutex<Agenda>,
     wake: Notify,
@@ -203,6 +206,7 @@ pub fn open(
         catalogue,
         sealer,
         letters: settings.letters,
+        hooks_each: settings.hooks_each,
         luck,
         agenda: Mutex::new(work::read_agenda(&db)?),
         wake: Notify::new(),
@@ -363,8 +367,13 @@ impl Store for Sqlite {
         .await
     }
 
-    async fn hooks(&self, owner: OwnerId) -> Stored<Vec<HookView>> {
-        self.read(move |db, shared| hooks::views(db, shared, owner)).await
+    async fn hooks_of(
+        &self,
+        owner: OwnerId,
+        filter: HookFilter,
+        page: Page<HookId>,
+    ) -> Stored<Vec<HookView>> {
+        self.read(move |db, shared| hooks::views(db, shared, owner, &filter, page)).await
     }
 
     async fn failures(&self, hooks: Vec<HookId>) -> Stored<BTreeMap<HookId, Vec<FailedAttempt>>> {

@@ -22,8 +22,9 @@ const GROUP: usize = 1_024;
 const GROUP_WEIGHT: usize = 20_000;
 /// How long a caller waits at the door.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Owners whose rules are kept in memory; all are dropped when there are more.
+/// Owners whose rules are kept in memory, and rules of all of them; all are dropped when there are more.
 const OWNERS: usize = 50_000;
+const RULES: usize = 500_000;
 
 /// What the writer knows without asking the file. Dropped and read again when a commit fails.
 pub(super) struct Memory {
@@ -32,6 +33,8 @@ pub(super) struct Memory {
     pub(super) in_bucket: i64,
     pub(super) keys: Keys,
     rules: HashMap<OwnerId, Option<Arc<[Rule]>>>,
+    /// Rules read since all were dropped: as many as are kept, or more.
+    rules_read: usize,
 }
 
 impl Memory {
@@ -42,7 +45,14 @@ impl Memory {
             |row| row.get(0),
         )?;
         let bucket = db.query_row("SELECT coalesce(max(id), 0) FROM buckets", [], |row| row.get(0))?;
-        Ok(Self { last: EventId(last), bucket, in_bucket: 0, keys: Keys::load(db)?, rules: HashMap::new() })
+        Ok(Self {
+            last: EventId(last),
+            bucket,
+            in_bucket: 0,
+            keys: Keys::load(db)?,
+            rules: HashMap::new(),
+            rules_read: 0,
+        })
     }
 }
 
@@ -103,9 +113,11 @@ impl Unit<'_> {
         } else {
             None
         };
-        if self.memory.rules.len() >= OWNERS {
+        if self.memory.rules.len() >= OWNERS || self.memory.rules_read >= RULES {
             self.memory.rules.clear();
+            self.memory.rules_read = 0;
         }
+        self.memory.rules_read += rules.as_ref().map_or(0, |rules: &Arc<[Rule]>| rules.len());
         self.memory.rules.insert(owner, rules.clone());
         Ok(rules)
     }

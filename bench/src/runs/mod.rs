@@ -7,6 +7,7 @@ pub mod intake;
 pub mod latency;
 pub mod mail;
 pub mod memory;
+pub mod pages;
 pub mod streams;
 
 use std::path::{Path, PathBuf};

@@ -10,7 +10,7 @@ use url::Url;
 
 use super::client::{Access, Client};
 use super::failure::Failure;
-use super::list::{self, Columns};
+use super::list::{self, Columns, Paging};
 use super::preview::{Preview, clean_lines};
 use super::table::{clean, facts, maybe_time, or_none, time};
 use super::terminal::Terminal;
@@ -34,6 +34,8 @@ enum Verb {
         /// Whose: `user_…` or `orga_…`
         #[arg(long)]
         owner: OwnerId,
+        #[command(flatten)]
+        paging: Paging,
     },
     /// Show one hook
     Show {
@@ -411,8 +413,9 @@ pub(super) async fn run(
     terminal: &mut Terminal,
 ) -> Result<(), Failure> {
     match &args.verb {
-        Verb::List { owner } => {
-            list::print(client, terminal, &format!("/owners/{owner}/hooks"), &[], None, COLUMNS).await
+        Verb::List { owner, paging } => {
+            let path = format!("/owners/{owner}/hooks");
+            list::print(client, terminal, &path, &[], Some(paging), COLUMNS).await
         }
         Verb::Show { id } => {
             let (value, hook) = fetch(client, *id).await?;

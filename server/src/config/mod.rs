@@ -24,6 +24,7 @@ use url::Url;
 use crate::egress::dkim;
 use crate::egress::guard::Guard;
 use crate::egress::mailer::{MailSettings, Relay, RelayTls};
+use crate::egress::provider::ProviderSettings;
 use crate::http::Consumer;
 use crate::http::tls::Certificates;
 use sheet::Sheet;
@@ -61,6 +62,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Bytes of page cache.
     pub cache_bytes: usize,
+    /// Hooks one owner may have.
+    pub hooks_each: i64,
     /// How long events and deliveries are kept.
     pub retention: Millis,
     /// How long excerpts of replies are kept.
@@ -77,6 +80,8 @@ pub struct Config {
     pub letters: LetterRules,
     /// Links in messages.
     pub links: LinkTemplates,
+    /// The provider people may sign in at.
+    pub provider: Option<ProviderSettings>,
     /// What roles may do.
     pub policy: Policy,
     /// How often the event socket says that it is there.
@@ -131,6 +136,7 @@ fn meant(sheet: &mut Sheet<'_>, sources: &Sources) -> Option<Config> {
     let data = sources.data.clone().or_else(|| sheet.text("store.data").map(PathBuf::from));
     let data = sheet.expect("store.data", data, "a path");
     let cache_mib = sheet.number("store.cache_mib", 4, 65_536);
+    let hooks_each = sheet.number("store.hooks_per_owner", 1, 10_000);
     let retention = sheet.number("store.retention_days", 7, 3_650);
     let excerpts = sheet.number("store.excerpt_days", 0, 3_650);
     let key_file = sheet.text("store.key_file").map(PathBuf::from);
@@ -156,6 +162,7 @@ fn meant(sheet: &mut Sheet<'_>, sources: &Sources) -> Option<Config> {
         owner: link(sheet, "links.owner"),
         event: None,
     };
+    let provider = provider(sheet, public_url.is_some() || sources.dev);
     let roles = sheet.list("access.change_hooks");
     let change_hooks = roles
         .iter()
@@ -180,6 +187,7 @@ fn meant(sheet: &mut Sheet<'_>, sources: &Sources) -> Option<Config> {
         tls,
         consumers,
         cache_bytes: usize::try_from(cache_mib?).ok()? << 20,
+        hooks_each: hooks_each?,
         retention: retention? * DAY,
         excerpts: excerpts? * DAY,
         key_file: key_file.unwrap_or_else(|| data.join("key")),
@@ -188,6 +196,7 @@ fn meant(sheet: &mut Sheet<'_>, sources: &Sources) -> Option<Config> {
         mail: mail?,
         letters: LetterRules { confirm, ceiling: u32::try_from(ceiling?).ok()? },
         links,
+        provider,
         policy: Policy { change_hooks },
         heartbeat: Duration::from_secs(heartbeat?.unsigned_abs()),
         applications,
@@ -285,12 +294,7 @@ fn catalogue(sheet: &mut Sheet<'_>) -> Option<Catalogue> {
 fn mail(sheet: &mut Sheet<'_>, public_url: Option<&Url>, data: Option<&Path>) -> Option<MailSettings> {
     let from = sheet.text("mail.from").unwrap_or_default();
     let from = sheet.expect("mail.from", sender(&from), "`Name <address>` or an address");
-    let password = sheet.text("mail.password_file").and_then(|path| match std::fs::read_to_string(&path) {
-        Ok(text) => Some(Secret::new(text.trim_end_matches(['\r', '\n']))),
-        Err(error) => {
-            sheet.expect("mail.password_file", None, &format!("a file that can be read ({path}: {error})"))
-        }
-    });
+    let password = password(sheet, "mail.password_file");
     // A relay that is written wrongly must not fall back to the Maildir.
     let relay = match sheet.text("mail.relay") {
         None => None,
@@ -337,6 +341,53 @@ fn mail(sheet: &mut Sheet<'_>, public_url: Option<&Url>, data: Option<&Path>) ->
     })
 }
 
+/// `None` where none is set, or with a mistake noted. `known` is whether we have an address it can send people back to.
+fn provider(sheet: &mut Sheet<'_>, known: bool) -> Option<ProviderSettings> {
+    let client_id = sheet.text("sign_in.client_id");
+    let secret = password(sheet, "sign_in.client_secret_file");
+    let name = sheet.text("sign_in.name");
+    let fits = |scope: &String| {
+        !scope.is_empty() && scope.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\')
+    };
+    let mut scopes = sheet.list("sign_in.scopes");
+    let right = scopes.iter().all(fits);
+    sheet.expect("sign_in.scopes", right.then_some(()), "scopes without spaces, each in quotes");
+    // It is asked for in any case.
+    scopes.retain(|scope| scope != "openid");
+    let Some(text) = sheet.text("sign_in.issuer") else {
+        if client_id.is_some() || secret.is_some() {
+            sheet.expect(
+                "sign_in.issuer",
+                None::<()>,
+                "the provider's address, as other settings of it are there",
+            );
+        }
+        return None;
+    };
+    let form = "https://host[/path], or http on this machine, with no query and no user";
+    let issuer = sheet.expect("sign_in.issuer", ProviderSettings::issuer(&text), form)?;
+    let client_id = sheet.expect("sign_in.client_id", client_id, "what the provider knows us by");
+    sheet.expect(
+        "sign_in.issuer",
+        known.then_some(()),
+        "server.public_url set, which people are sent back to",
+    );
+    let name = name.map(|name| one_line(&name)).filter(|name| !name.is_empty());
+    let name = name.or_else(|| issuer.url().host_str().map(str::to_owned)).unwrap_or_default();
+    let short = name.chars().count() <= 60;
+    sheet.expect("sign_in.name", short.then_some(()), "at most 60 characters");
+    Some(ProviderSettings { issuer, client_id: client_id?, secret, scopes, name })
+}
+
+/// A secret from the file a setting names.
+fn password(sheet: &mut Sheet<'_>, key: &str) -> Option<Secret> {
+    let path = sheet.text(key)?;
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Some(Secret::new(text.trim_end_matches(['\r', '\n']))),
+        Err(error) => sheet.expect(key, None, &format!("a file that can be read ({path}: {error})")),
+    }
+}
+
 /// A name and an address.
 fn sender(text: &str) -> Option<(String, String)> {
     let (name, address) = match text.trim().strip_suffix('>') {
@@ -367,6 +418,14 @@ fn relay(text: &str, password: Option<Secret>) -> Option<Relay> {
 /// Whether we listen with TLS, in words.
 pub fn tls_says(tls: Option<&Certificates>) -> String {
     tls.map_or_else(|| "plain HTTP: no certificate is set (tls.certificate)".to_owned(), Certificates::says)
+}
+
+/// How people sign in, in words: said by `check-config` and `doctor`.
+pub fn sign_in_says(provider: Option<&ProviderSettings>) -> String {
+    match provider {
+        Some(provider) => format!("by a link, or at {} ({})", provider.name, provider.issuer.as_str()),
+        None => "by a link: no provider is set (sign_in.issuer)".to_owned(),
+    }
 }
 
 /// Whether letters leave, in words: said at the start and by `doctor`.
@@ -470,6 +529,41 @@ mod tests {
                 lines.len() == 1 && lines[0].contains(":2: oauth.consumers") && !lines[0].contains("hunter"),
                 "{lines:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_provider_is_whole_or_told_what_it_lacks_and_its_secret_is_not_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("secret");
+        std::fs::write(&file, "hunter2\n").unwrap();
+        let url = "[server]\npublic_url = 'https://n.example.org'\n[sign_in]\n";
+        let issuer = "issuer = 'https://id.example.org'\n";
+        let whole = format!("{url}{issuer}client_id = 'us'\nclient_secret_file = '{}'\n", file.display());
+        let config = of(&whole).unwrap();
+        assert!(!format!("{config:?}").contains("hunter2"));
+        let provider = config.provider.unwrap();
+        assert_eq!(provider.secret.unwrap().expose(), "hunter2");
+        assert_eq!(
+            (provider.name.as_str(), &provider.scopes[..]),
+            ("id.example.org", &["email".to_owned()][..])
+        );
+        for (text, says) in [
+            (format!("{url}{issuer}"), "sign_in.client_id: expected"),
+            (format!("{url}client_id = 'us'\n"), "sign_in.issuer: expected"),
+            (
+                format!("{url}issuer = 'http://id.example.org'\nclient_id = 'us'\n"),
+                "sign_in.issuer: expected https",
+            ),
+            (format!("[sign_in]\n{issuer}client_id = 'us'\n"), "server.public_url"),
+            (format!("{url}{issuer}client_id = 'us'\nscopes = ['a b']\n"), "sign_in.scopes: expected"),
+            (
+                format!("{url}{issuer}client_id = 'us'\nclient_secret_file = '/nowhere'\n"),
+                "sign_in.client_secret_file",
+            ),
+        ] {
+            let Mistakes(lines) = of(&text).unwrap_err();
+            assert!(lines.len() == 1 && lines[0].contains(says), "{lines:?} should say {says}");
         }
     }
 

@@ -1,4 +1,5 @@
-//! The two things a browser keeps for us: the session, and before there is one what its forms are told by.
+//! The things a browser keeps for us: the session; before there is one, what its forms are told by, and a sign-in at a
+//! provider that is begun.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,14 +13,18 @@ use crate::http::alphanumeric;
 
 /// Characters of a cookie: 256 bits.
 const LEN: usize = 43;
+/// Characters of what is sealed in one. Browsers keep 4096 bytes with the name (RFC 6265, section 6.1).
+pub(super) const LONGEST: usize = 4000;
 
-/// Which of the two.
+/// Which of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cookie {
     /// Who is signed in.
     Session,
     /// Who is not, and fills in a form.
     Form,
+    /// Who is on the way to a provider and back.
+    Provider,
 }
 
 impl Cookie {
@@ -30,6 +35,8 @@ impl Cookie {
             (Self::Session, false) => "sonnette",
             (Self::Form, true) => "__Host-sonnette-form",
             (Self::Form, false) => "sonnette-form",
+            (Self::Provider, true) => "__Host-sonnette-provider",
+            (Self::Provider, false) => "sonnette-provider",
         }
     }
 
@@ -39,8 +46,15 @@ impl Cookie {
         pairs
             .flat_map(|line| line.split(';'))
             .filter_map(|pair| pair.trim().split_once('='))
-            .find(|(name, value)| *name == self.name(secure) && value.len() == LEN)
+            .find(|(name, value)| *name == self.name(secure) && self.fits(value))
             .map(|(_, value)| value)
+    }
+
+    fn fits(self, value: &str) -> bool {
+        match self {
+            Self::Session | Self::Form => value.len() == LEN,
+            Self::Provider => value.len() <= LONGEST,
+        }
     }
 
     /// A header that keeps `value`, or takes it away.
@@ -49,6 +63,7 @@ impl Cookie {
             (None, _) => "; Max-Age=0".to_owned(),
             (Some(_), Self::Session) => format!("; Max-Age={}", SESSION_LIFE / 1000),
             (Some(_), Self::Form) => String::new(),
+            (Some(_), Self::Provider) => format!("; Max-Age={}", super::provider::LIFE / 1000),
         };
         let secure_part = if secure { "; Secure" } else { "" };
         let text = format!(

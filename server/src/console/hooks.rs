@@ -10,7 +10,8 @@ use http::StatusCode;
 use sonnette_core::formats;
 use sonnette_core::ids::{HookId, OwnerId, ResourceId, UserId};
 use sonnette_core::model::{Delivery, Hook, HookState, HookView, Way};
-use sonnette_core::ports::{Changed, DeliveryFilter, Page, Turn};
+use sonnette_core::ports::{Changed, DeliveryFilter, HookFilter, Page, Turn};
+use url::form_urlencoded::Serializer;
 
 use super::describe::{self, Dots};
 use super::form::{Checked, Form};
@@ -136,7 +137,6 @@ struct ListPage {
 
 /// Links to the pages before and after.
 struct Pager {
-    words: String,
     previous: Option<String>,
     next: Option<String>,
 }
@@ -152,14 +152,45 @@ pub(super) async fn list(
     let here = visitor.at(&site, &owner).await?;
     let lang = visitor.lang();
     let query = Form::parse(request.uri().query().unwrap_or_default());
-    let mut views = site.parts.store.hooks(here.owner).await?;
-    views.retain(|view| sort.holds(&view.hook));
-    let total = views.len();
-    let (q, state) = (query.get("q").trim().to_lowercase(), HookState::parse(query.get("state")));
-    views.retain(|view| state.is_none_or(|state| view.hook.state == state) && mentions(&view.hook, &q));
-    let pages = views.len().div_ceil(PAGE).max(1);
-    let page = query.get("page").parse().unwrap_or(1).clamp(1, pages);
-    let views: Vec<_> = views.into_iter().skip((page - 1) * PAGE).take(PAGE).collect();
+    let (store, email) = (&site.parts.store, Some(sort == Sort::Emails));
+    let (q, state) = (query.get("q").trim(), query.get("state"));
+    let cursor = |name: &str| query.get(name).parse::<HookId>().ok();
+    let (after, before) = (cursor("after"), cursor("before"));
+    let backwards = after.is_none() && before.is_some();
+    let filter =
+        HookFilter { email, state: HookState::parse(state), text: q.to_lowercase(), newest_first: backwards };
+    let narrowed = !filter.text.is_empty() || filter.state.is_some();
+    let page = Page { after: after.or(before), limit: PAGE + 1 };
+    let mut views = store.hooks_of(here.owner, filter, page).await?;
+    let more = views.len() > PAGE;
+    views.truncate(PAGE);
+    if backwards {
+        views.reverse();
+    }
+    let base = here.path(sort.path());
+    let link = |place: Option<(&str, HookId)>| {
+        let mut link = Serializer::new(String::new());
+        for (name, value) in [("q", q), ("state", state)].into_iter().filter(|(_, value)| !value.is_empty()) {
+            link.append_pair(name, value);
+        }
+        if let Some((name, id)) = place {
+            link.append_pair(name, &id.to_string());
+        }
+        let query = link.finish();
+        if query.is_empty() { base.clone() } else { format!("{base}?{query}") }
+    };
+    let placed = after.or(before).is_some();
+    if placed && (views.is_empty() || (backwards && !more)) {
+        // The first page is whole, and a page that has emptied since is none.
+        return Ok(Redirect::to(&link(None)).into_response());
+    }
+    let (has_previous, has_next) = if backwards { (true, true) } else { (placed, more) };
+    let first = views.first().filter(|_| has_previous).map(|view| link(Some(("before", view.hook.id))));
+    let last = views.last().filter(|_| has_next).map(|view| link(Some(("after", view.hook.id))));
+    let pager = (has_previous || has_next).then_some(Pager { previous: first, next: last });
+    // Worth narrowing where there are more than one sees at a glance.
+    let filterable = narrowed || placed || views.len() > 5;
+    let any = narrowed || !views.is_empty();
 
     let lately = views.iter().map(|view| {
         let filter = DeliveryFilter { hook: Some(view.hook.id), ..DeliveryFilter::default() };
@@ -210,21 +241,10 @@ pub(super) async fn list(
     };
     let rows: Vec<_> = views.into_iter().zip(lately).map(|(view, lately)| row(view, lately)).collect();
     let title = if sort == Sort::Emails { lang.emails() } else { lang.webhooks() };
-    let base = here.path(sort.path());
-    let link = |page: usize| {
-        let mut link = url::form_urlencoded::Serializer::new(format!("{base}?"));
-        link.append_pair("q", query.get("q")).append_pair("state", query.get("state"));
-        link.append_pair("page", &page.to_string()).finish()
-    };
-    let pager = (pages > 1).then(|| Pager {
-        words: lang.page_of(page, pages),
-        previous: (page > 1).then(|| link(page - 1)),
-        next: (page < pages).then(|| link(page + 1)),
-    });
     let states = [("", lang.any_state()), ("enabled", lang.enabled()), ("paused", lang.paused())]
         .into_iter()
         .chain([("disabled", lang.disabled())])
-        .map(|(value, label)| (value, label, query.get("state") == value))
+        .map(|(value, label)| (value, label, state == value))
         .collect();
     let page = ListPage {
         frame: Frame::of(&visitor.reader, title, Some(&here), sort.section())
@@ -234,29 +254,13 @@ pub(super) async fn list(
         may_change: here.may_change,
         who_can: here.who_can.unwrap_or_default(),
         rows,
-        any: total > 0,
-        filterable: total > 5,
-        q: query.get("q").to_owned(),
+        any,
+        filterable,
+        q: q.to_owned(),
         states,
         pager,
     };
     Ok(show(StatusCode::OK, &page))
-}
-
-/// Whether what is looked for stands in a hook's name, its URLs as they are shown, or its addresses.
-fn mentions(hook: &Hook, q: &str) -> bool {
-    let holds = |text: &str| text.to_lowercase().contains(q);
-    q.is_empty()
-        || holds(&hook.name)
-        || match &hook.way {
-            Way::Webhook { destinations } => destinations
-                .iter()
-                .any(|one| holds(&one.format) || holds(&formats::shown(&one.format, &one.url))),
-            Way::Email { targets, .. } => targets.iter().any(|target| match target {
-                sonnette_core::model::Target::Addresses(all) => all.iter().any(|one| holds(one)),
-                _ => false,
-            }),
-        }
 }
 
 /// The title of a format.

@@ -26,6 +26,7 @@ mod limits;
 mod live;
 mod oops;
 mod preview;
+mod provider;
 mod reader;
 mod reference;
 mod secret;
@@ -44,6 +45,7 @@ use axum::routing::{get, post};
 use axum::{Extension, Router};
 use url::Url;
 
+use crate::egress::provider::Provider;
 use crate::http::Site;
 use cli_login::Handovers;
 pub(crate) use door::nowhere;
@@ -56,6 +58,8 @@ use secret::Reveals;
 pub struct Console {
     /// The address people know us by: links in letters begin with it.
     pub base: Url,
+    /// The provider people may sign in at.
+    pub(crate) provider: Option<Provider>,
     /// Whether sign-in links are printed too, for trying things on one's own machine.
     pub aloud: bool,
     asked: Limits,
@@ -66,9 +70,10 @@ pub struct Console {
 
 impl Console {
     /// A console at this address.
-    pub fn new(base: Url, aloud: bool) -> Self {
+    pub fn new(base: Url, aloud: bool, provider: Option<Provider>) -> Self {
         Self {
             base,
+            provider,
             aloud,
             asked: Limits::default(),
             reveals: Reveals::default(),
@@ -87,6 +92,8 @@ pub(crate) fn routes(site: &Arc<Site>) -> Router<Arc<Site>> {
         .route("/", get(home))
         .route("/sign-in", get(sign_in::ask).post(sign_in::send))
         .route("/sign-in/open", post(sign_in::open))
+        .route("/sign-in/provider", get(provider::begin))
+        .route("/sign-in/callback", get(provider::back))
         .route("/sign-in/{link}", get(sign_in::link))
         .route("/sign-out", post(sign_in::out))
         .route("/u/{token}", get(letters::ask_stop).post(letters::stop))

@@ -24,6 +24,7 @@ use super::frame::{Frame, Section, show};
 use super::oops::Oops;
 use super::reader::{Reader, Visitor};
 use super::words::Words;
+use crate::egress::provider::Provider;
 use crate::http::{Arrived, At, Site};
 
 /// Links asked for in ten minutes, of one address and by one peer.
@@ -32,14 +33,40 @@ const BY_ONE_PEER: u32 = 30;
 /// Bytes kept of what a browser says it is.
 const AGENT: usize = 300;
 
+/// The page that asks for an address.
 #[derive(askama::Template)]
 #[template(path = "console/sign_in.html")]
-struct AskPage {
+pub(super) struct AskPage {
     frame: Frame,
     intro: &'static str,
     email: String,
     error: Option<&'static str>,
     next: String,
+    /// What the provider is called, and where a sign-in there begins.
+    provider: Option<(String, String)>,
+    /// What went wrong, if anything did.
+    pub(super) trouble: Option<String>,
+}
+
+impl AskPage {
+    pub(super) fn new(site: &Site, reader: &Reader, title: &str, next: &str) -> Self {
+        let button = |provider: &Provider| {
+            (provider.name().to_owned(), format!("/sign-in/provider?next={}", query_of(next)))
+        };
+        Self {
+            frame: Frame::of(reader, title, None, Section::None),
+            intro: reader.lang.sign_in_intro(),
+            email: String::new(),
+            error: None,
+            next: next.to_owned(),
+            provider: site.console.provider.as_ref().map(button),
+            trouble: None,
+        }
+    }
+
+    pub(super) fn show(&self, status: StatusCode) -> Response {
+        show(status, self)
+    }
 }
 
 #[derive(askama::Template)]
@@ -65,23 +92,18 @@ fn query_of(next: &str) -> String {
 }
 
 /// `GET /sign-in?next=`
-pub(super) async fn ask(reader: Reader, request: Request) -> Response {
+pub(super) async fn ask(State(site): At, reader: Reader, request: Request) -> Response {
     let query = Form::parse(request.uri().query().unwrap_or_default());
     let next = local(query.get("next"));
     if reader.person.is_some() {
         return Redirect::to(next).into_response();
     }
-    let intro = if next == "/" { reader.lang.sign_in_intro() } else { reader.lang.session_over() };
-    let frame = Frame::of(&reader, reader.lang.sign_in(), None, Section::None);
-    let notice = (query.get("said") == "out").then(|| reader.lang.signed_out().to_owned());
-    let page = AskPage {
-        frame: frame.with_notice(notice),
-        intro,
-        email: String::new(),
-        error: None,
-        next: next.to_owned(),
-    };
-    show(StatusCode::OK, &page)
+    let mut page = AskPage::new(&site, &reader, reader.lang.sign_in(), next);
+    if next != "/" {
+        page.intro = reader.lang.session_over();
+    }
+    page.frame.notice = (query.get("said") == "out").then(|| reader.lang.signed_out().to_owned());
+    page.show(StatusCode::OK)
 }
 
 /// `POST /sign-in`: the same answer whoever is asked for, given before anybody is looked up.
@@ -91,9 +113,9 @@ pub(super) async fn send(State(site): At, reader: Reader, request: Request) -> R
     let (lang, now) = (reader.lang, reader.now);
     let next = local(form.get("next")).to_owned();
     let again = |status, error| {
-        let frame = Frame::of(&reader, lang.sign_in(), None, Section::None);
-        let (email, intro) = (form.get("email").to_owned(), lang.sign_in_intro());
-        show(status, &AskPage { frame, intro, email, error: Some(error), next: next.clone() })
+        let mut page = AskPage::new(&site, &reader, lang.sign_in(), &next);
+        (page.email, page.error) = (form.get("email").to_owned(), Some(error));
+        page.show(status)
     };
     let Ok(given) = address::check(form.get("email").trim()) else {
         return Ok(again(StatusCode::BAD_REQUEST, lang.not_an_address()));
@@ -135,32 +157,41 @@ pub(super) async fn open(
     headers: HeaderMap,
     Checked(form): Checked,
 ) -> Result<Response, Oops> {
-    let secure = site.console.secure();
+    let (value, session) = session(&site, &headers);
+    let next = local(form.get("next"));
+    let lang = reader.lang;
+    let (title, intro) =
+        match site.parts.store.sign_in(cookie::digest(form.get("link")), session, reader.now).await? {
+            SignedIn::Done(_) => return Ok(signed_in(&site, &value, next)),
+            SignedIn::Used => (lang.link_used(), lang.link_used_intro()),
+            SignedIn::Expired => (lang.link_expired(), lang.link_expired_intro()),
+        };
+    let mut page = AskPage::new(&site, &reader, title, next);
+    page.intro = intro;
+    Ok(page.show(StatusCode::GONE))
+}
+
+/// A session to begin, in the place of one this browser may have, and what the browser keeps of it.
+pub(super) fn session(site: &Site, headers: &HeaderMap) -> (String, NewSession) {
     let agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let value = cookie::fresh(site.parts.luck.as_ref());
     let session = NewSession {
         id: SessionId(site.parts.luck.id()),
         digest: cookie::digest(&value),
         agent: cut(&one_line(agent), AGENT, Unit::Bytes).into_owned(),
-        instead_of: Cookie::Session.read(&headers, secure).map(cookie::digest),
+        instead_of: Cookie::Session.read(headers, site.console.secure()).map(cookie::digest),
     };
-    let next = local(form.get("next"));
-    let lang = reader.lang;
-    let (title, intro) =
-        match site.parts.store.sign_in(cookie::digest(form.get("link")), session, reader.now).await? {
-            SignedIn::Done(_) => {
-                let mut response = Redirect::to(next).into_response();
-                let headers = response.headers_mut();
-                headers.append(SET_COOKIE, Cookie::Session.set(Some(&value), secure));
-                headers.append(SET_COOKIE, Cookie::Form.set(None, secure));
-                return Ok(response);
-            }
-            SignedIn::Used => (lang.link_used(), lang.link_used_intro()),
-            SignedIn::Expired => (lang.link_expired(), lang.link_expired_intro()),
-        };
-    let frame = Frame::of(&reader, title, None, Section::None);
-    let page = AskPage { frame, intro, email: String::new(), error: None, next: next.to_owned() };
-    Ok(show(StatusCode::GONE, &page))
+    (value, session)
+}
+
+/// The session has begun: on to the page that was asked for.
+pub(super) fn signed_in(site: &Site, value: &str, next: &str) -> Response {
+    let secure = site.console.secure();
+    let mut response = Redirect::to(next).into_response();
+    let headers = response.headers_mut();
+    headers.append(SET_COOKIE, Cookie::Session.set(Some(value), secure));
+    headers.append(SET_COOKIE, Cookie::Form.set(None, secure));
+    response
 }
 
 /// `POST /sign-out`; with `everywhere` on every device.

@@ -102,6 +102,21 @@ words! {
     link_expired: "This link has expired" / "Ce lien a expiré";
     link_expired_intro: "A link lives ten minutes. Ask for a new one below." / "Un lien vit dix minutes. Demandez-en un nouveau ci-dessous.";
     signed_out: "You are signed out." / "Vous êtes déconnecté.";
+    sign_in_at(name): "Sign in with {name}" / "Se connecter avec {name}";
+    or_by_link: "Or by a link:" / "Ou par un lien :";
+    provider_away: "Your provider did not answer" / "Votre fournisseur n’a pas répondu";
+    provider_away_intro(name): "{name} did not answer, or not as it should. Try again in a moment, or sign in by a link, below." / "{name} n’a pas répondu, ou pas comme il devrait. Réessayez dans un instant, ou connectez-vous par un lien, ci-dessous.";
+    provider_refused: "You are not signed in" / "Vous n’êtes pas connecté";
+    provider_refused_intro(name): "What {name} sent back could not be confirmed, or was used already. Begin again." / "La réponse de {name} n’a pas pu être confirmée, ou a déjà servi. Recommencez.";
+    provider_declined: "You are not signed in" / "Vous n’êtes pas connecté";
+    provider_declined_intro(name): "{name} did not sign you in, or you called it off. You can begin again." / "{name} ne vous a pas connecté, ou vous avez renoncé. Vous pouvez recommencer.";
+    provider_stale_title: "This sign-in is over" / "Cette connexion est terminée";
+    provider_stale(name): "It took longer than ten minutes, was used already, or was begun in another browser. Begin again with {name}, or by a link." / "Elle a duré plus de dix minutes, a déjà servi, ou a commencé dans un autre navigateur. Recommencez avec {name}, ou par un lien.";
+    provider_no_address(name): "{name} told us no e-mail address of yours, which is what you are known by here. Ask whoever runs it to share it, or sign in by a link." / "{name} ne nous a donné aucune adresse e-mail, par laquelle vous êtes connu ici. Demandez à ses responsables de la partager, ou connectez-vous par un lien.";
+    provider_unverified(name, address): "{name} has not verified that {address} is yours. Verify it there, then sign in again; or sign in by a link, which verifies it too." / "{name} n’a pas vérifié que {address} est à vous. Faites-la vérifier là-bas, puis reconnectez-vous ; ou connectez-vous par un lien, qui la vérifie aussi.";
+    provider_unknown: "Nobody here has your address" / "Personne ici n’a votre adresse";
+    provider_unknown_intro(address): "You are signed in there as {address}, but nobody here has this address, and nothing was created. Only an operator of this server can add you: ask those who run it to add {address}, then sign in again." / "Vous y êtes connecté en tant que {address}, mais personne ici n’a cette adresse, et rien n’a été créé. Seul un opérateur de ce serveur peut vous ajouter : demandez à ses responsables d’ajouter {address}, puis reconnectez-vous.";
+    too_many_sign_ins: "Too many sign-ins come from your network. Wait ten minutes, or sign in by a link." / "Trop de connexions viennent de votre réseau. Attendez dix minutes, ou connectez-vous par un lien.";
     session_over: "Sign in to go on. You come back to the page you asked for." / "Connectez-vous pour continuer. Vous reviendrez à la page demandée.";
 
     // links in letters
@@ -208,7 +223,6 @@ words! {
     whole_organisation: "the whole organisation" / "toute l’organisation";
     you: "you" / "vous";
     roles_of(roles): "members who are {roles}" / "membres {roles}";
-    page_of(page, pages): "Page {page} of {pages}" / "Page {page} sur {pages}";
     previous: "Previous" / "Précédent";
     next: "Next" / "Suivant";
     said_added: "Added." / "Ajouté.";

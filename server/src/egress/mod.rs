@@ -1,7 +1,7 @@
 //! The way out: the only part that talks to strangers, with its own limits of time, size and reach.
 //!
 //! [`guard`] says where we may go, [`post`] goes there, [`mailer`] hands letters to a relay, [`maildir`] keeps them
-//! where there is none.
+//! where there is none. [`provider`] is whom people sign in at, if somebody else than us.
 
 use std::io;
 
@@ -14,6 +14,7 @@ mod idle;
 pub mod maildir;
 pub mod mailer;
 pub mod post;
+pub mod provider;
 
 pub use mailer::Letterhead;
 pub use post::heading;

@@ -14,8 +14,8 @@ use sonnette_core::model::{
     Organisation, Recipient, Resource, Role, Session, Token, User,
 };
 use sonnette_core::ports::{
-    Ahead, Bearer, Changed, Counts, DeliveryFilter, Egress, Leased, Letter, LoadedHook, Look, Names,
-    NewSession, NewToken, Outgoing, Page, Posted, Recorded, Reply, Resent, SendError, SignedIn, Store,
+    Ahead, Bearer, Changed, Counts, DeliveryFilter, Egress, HookFilter, Leased, Letter, LoadedHook, Look,
+    Names, NewSession, NewToken, Outgoing, Page, Posted, Recorded, Reply, Resent, SendError, SignedIn, Store,
     StoreError, Stored, Ticket, Tidied, Traced, Turn, Verdict, Which,
 };
 use sonnette_core::private::PrivateLetter;
@@ -283,7 +283,7 @@ passed_on! {
     rotate_secret(id: HookId, secret: Secret, overlap_until: Millis) -> Changed;
     hook(id: HookId) -> Option<HookView>;
     loaded_hook(id: HookId) -> Option<LoadedHook>;
-    hooks(owner: OwnerId) -> Vec<HookView>;
+    hooks_of(owner: OwnerId, filter: HookFilter, page: Page<HookId>) -> Vec<HookView>;
     failures(hooks: Vec<HookId>) -> BTreeMap<HookId, Vec<FailedAttempt>>;
     suppress(reason: Reason, told: Option<Draft>, now: Millis) -> bool;
     suppressions(page: Page<i64>) -> Vec<Suppression>;

@@ -21,13 +21,13 @@ use crate::hearer::Hearer;
 pub struct Seen {
     pub status: u16,
     pub location: String,
-    headers: http::HeaderMap,
+    pub headers: http::HeaderMap,
     pub html: String,
 }
 
 impl Seen {
     /// The value of the first field of this name.
-    fn field(&self, name: &str) -> String {
+    pub fn field(&self, name: &str) -> String {
         let at =
             self.html.find(&format!("name=\"{name}\"")).unwrap_or_else(|| panic!("no {name}: {self:#?}"));
         let end = at + self.html[at..].find('>').unwrap();
@@ -54,7 +54,7 @@ fn unescaped(html: &str) -> String {
 pub struct Browser<'a> {
     api: &'a Api,
     http: Client<HttpConnector, Full<Bytes>>,
-    cookies: BTreeMap<String, String>,
+    pub cookies: BTreeMap<String, String>,
     pub lang: &'static str,
 }
 
@@ -113,7 +113,7 @@ impl<'a> Browser<'a> {
     }
 
     /// Sends a form of a page: with its token.
-    async fn post(&mut self, path: &str, fields: &[(&str, &str)], of: &Seen) -> Seen {
+    pub async fn post(&mut self, path: &str, fields: &[(&str, &str)], of: &Seen) -> Seen {
         let token = of.field("token");
         self.raw(path, &[], &[fields, &[("token", token.as_str())]].concat()).await
     }

@@ -15,6 +15,7 @@ mod power;
 mod previews;
 mod program;
 mod retry;
+mod sign_in;
 mod stops;
 mod strangers;
 mod stream;

@@ -95,7 +95,7 @@ async fn world() -> World {
         config.heartbeat,
         CancellationToken::new(),
     );
-    let console = Console::new("http://127.0.0.1:8780".parse().unwrap(), false);
+    let console = Console::new("http://127.0.0.1:8780".parse().unwrap(), false, None);
     let site =
         Site::new(parts, config.guard, config.policy, terms, Arc::default(), Arc::new(streams), console);
     World { site: Arc::new(site), clock, pair, _dir: dir }

@@ -9,30 +9,37 @@ use serde_json::json;
 use sonnette_core::ids::{DestinationId, HookId, OwnerId};
 use sonnette_core::model::{Destination, HOUR, Hook, HookState, HookView, Target, Way};
 use sonnette_core::permission::Action;
-use sonnette_core::ports::{Changed, Turn};
+use sonnette_core::ports::{Changed, HookFilter, Page, Turn};
 use sonnette_core::signing;
 use sonnette_core::{destinations, formats};
 
 use url::Url;
 
 use super::super::access::Asker;
-use super::super::asked::Place;
+use super::super::asked::{Asked, Place};
 use super::super::{Answer, At, Site};
 use super::id;
 use crate::contract::hooks::{Given, Meant, MeantWay, Resume, Rotate, Shown, shown};
 use crate::contract::problem::{Id, Problem};
-use crate::contract::seen::Listed;
+use crate::contract::seen::{Listed, Paging, limit};
 
 /// `GET /owners/{owner}/hooks`
 pub(super) async fn list(
     State(site): At,
     asker: Asker,
     Place(owner): Place<String>,
+    Asked(asked): Asked<Paging>,
 ) -> Answer<Json<Listed<Shown>>> {
     let owner: OwnerId = id(&owner)?;
+    let limit = limit(asked.limit)?;
+    let after = asked.after.as_deref().map(|text| {
+        text.parse::<HookId>()
+            .map_err(|_| Problem::invalid("after", "`after` is the last hook of the page before"))
+    });
+    let page = Page { after: after.transpose()?, limit };
     site.allow(&asker.0, Action::Read(owner)).await?;
-    let views = site.parts.store.hooks(owner).await?;
-    Ok(Json(Listed::whole(views.into_iter().map(|view| shown(view, None)).collect())))
+    let views = site.parts.store.hooks_of(owner, HookFilter::default(), page).await?;
+    Ok(Json(Listed::page(views, limit, |view| view.hook.id.to_string(), |view| shown(view, None))))
 }
 
 /// `POST /owners/{owner}/hooks`
