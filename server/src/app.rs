@@ -146,6 +146,35 @@ pub async fn start(config: Config) -> Result<Running> {
     let listener =
         listen::bind(config.listen).with_context(|| format!("cannot listen on {}", config.listen))?;
     let address = listener.local_addr()?;
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    let base: Url = match &config.public_url {
+        Some(url) => url.clone(),
+        None => format!("{scheme}://{address}").parse().context("the address makes no URL")?,
+    };
+    // Where nobody said how people know us, only whoever tries things on this machine gets links to it.
+    let public_url = (config.public_url.is_some() || config.dev).then(|| base.as_str().into());
+    let event = public_url
+        .as_ref()
+        .map(|_| format!("{}/o/{{owner}}/events/{{event}}", base.as_str().trim_end_matches('/')));
+    let event =
+        event.map(|text| LinkTemplate::parse(&text)).transpose().context("the address makes no link")?;
+    let links = LinkTemplates { event, ..config.links };
+    let parts = Parts {
+        store,
+        egress,
+        clock,
+        luck,
+        catalogue: Arc::new(config.catalogue),
+        formats: sonnette_core::formats::find,
+        links: Arc::new(links),
+        house: Arc::new(house),
+        letterhead: Arc::new(letterhead),
+        sealer,
+        public_url,
+    };
+
+    let stop = CancellationToken::new();
+    let hooks_changed = Arc::new(Notify::new());
     let provider = match config.provider {
         None => None,
         Some(settings) => {
