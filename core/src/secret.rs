@@ -75,7 +75,7 @@ impl fmt::Debug for Key {
 }
 
 /// The longest token that is tried.
-const LONGEST_TOKEN: usize = 2_048;
+const LONGEST_TOKEN: usize = 4096;
 
 /// Seals and opens, and makes keys and tokens nobody else can make.
 #[derive(Clone)]
