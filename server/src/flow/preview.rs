@@ -129,19 +129,26 @@ impl Told {
     }
 }
 
-/// What a hook is shown to tell when nobody says: the first kind it lists, or a deployment that succeeded.
+/// What people hope to be told.
+const USUAL: &str = "DEPLOYMENT_SUCCESS";
+
+/// What a hook is shown to tell when nobody says: a deployment that succeeded if it may be that, else the first kind it lists.
 pub fn kind_for<'a>(catalogue: &'a Catalogue, events: Option<&[String]>) -> Option<&'a Kind> {
     let public = |kind: &&Kind| !kind.private;
+    let usual = catalogue.find(USUAL);
+    let events = events.unwrap_or_default();
+    if usual.is_some_and(|(number, _)| !events.is_empty() && catalogue.open(events).contains(number)) {
+        return usual.map(|(_, kind)| kind);
+    }
     let named = |name: &String| match catalogue.family(name) {
         Some(family) => family.kinds.first().and_then(|number| catalogue.kind_at(*number)),
         None => catalogue.find(name).map(|(_, kind)| kind),
     };
     events
-        .unwrap_or_default()
         .iter()
         .filter_map(named)
         .find(public)
-        .or_else(|| catalogue.find("DEPLOYMENT_SUCCESS").map(|(_, kind)| kind))
+        .or_else(|| usual.map(|(_, kind)| kind))
         .or_else(|| catalogue.kinds().iter().find(public))
 }
 
@@ -511,7 +518,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hook_is_shown_by_the_first_kind_it_lists() {
+    fn a_hook_is_shown_by_what_people_hope_for_or_by_the_first_kind_it_lists() {
         let catalogue = Catalogue::builtin().unwrap();
         let of = |names: &[&str]| {
             let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
@@ -520,6 +527,8 @@ mod tests {
         assert_eq!(of(&["GONE", "GIT_PUSH", "META_CREDITS"]), "GIT_PUSH");
         let first = catalogue.kind_at(catalogue.family("META_CREDITS").unwrap().kinds[0]).unwrap();
         assert_eq!(of(&["META_CREDITS"]), first.name);
+        assert_eq!(of(&["GIT_PUSH", "META_DEPLOYMENT_RESULT"]), "DEPLOYMENT_SUCCESS");
+        assert_eq!(of(&[]), "DEPLOYMENT_SUCCESS");
         assert_eq!(kind_for(&catalogue, None).unwrap().name, "DEPLOYMENT_SUCCESS");
     }
 }

@@ -39,7 +39,7 @@ async fn slack_deployment_results(way: Way) {
     alice.ticks("Result of deployments (success/fail)").await;
     alice.looks_again("Refresh the preview").await;
     // The message as it will look.
-    alice.sees("Deployment of web succeeded").await;
+    alice.sees("Deployment of shop-api succeeded after 2 min 12 s").await;
     alice.presses("Save").await;
     // Slack does not verify signatures: there is no secret to show.
     alice.sees("Added.").await;
@@ -50,6 +50,14 @@ async fn slack_deployment_results(way: Way) {
     let door = "/services/T00000000/B00000000/double";
     alice.presses("Edit: To Slack").await;
     alice.fills("Webhook URL", &world.receiver.url(door)).await;
+    alice.presses("Test").await;
+    alice.sees("A test is listed nowhere and counts as no failure.").await;
+    let tested = world.receiver.at(door);
+    assert_eq!(tested.len(), 1, "{tested:#?}");
+    assert!(
+        tested[0].body["text"].as_str().unwrap().starts_with("Deployment of shop-api succeeded"),
+        "{tested:#?}"
+    );
     alice.presses("Save").await;
     alice.sees("Saved.").await;
 
@@ -57,8 +65,8 @@ async fn slack_deployment_results(way: Way) {
     world.emit("CREDITS_ADDED", &acme, json!({"ownerId": acme, "amount": 20.0, "currency": "EUR"})).await;
     world.settled(&acme).await;
     let came = world.receiver.at(door);
-    assert_eq!(came.len(), 1, "the deployment, and nothing else: {came:#?}");
-    assert!(came[0].body["text"].as_str().unwrap().starts_with("Deployment of web succeeded"), "{came:#?}");
+    assert_eq!(came.len(), 2, "the test, the deployment, and nothing else: {came:#?}");
+    assert!(came[1].body["text"].as_str().unwrap().starts_with("Deployment of web succeeded"), "{came:#?}");
     alice.presses("Deliveries").await;
     alice.presses("Deployment succeeded").await;
     alice.sees("Attempt 1").await;

@@ -30,7 +30,7 @@ if (document.scripts.length !== 1) wrong.push(`${document.scripts.length} script
 const { scrollWidth, clientWidth } = document.documentElement;
 if (scrollWidth > clientWidth) wrong.push(`${scrollWidth} px wide in ${clientWidth}`);
 const values = Array.from(document.querySelectorAll('input'), (one) => one.value);
-if (![document.body.textContent, ...values].some((text) => text.includes(mark))) wrong.push('it is not shown');
+if (![document.body.textContent, ...values].some((text) => text.includes(mark))) wrong.push(`it is not shown by "${document.title}": ${document.body.innerText.slice(0, 400)}`);
 return wrong.slice(0, 5);
 "#;
 

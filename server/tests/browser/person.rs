@@ -157,7 +157,11 @@ impl<'a> Person<'a> {
         let element = self.finds(name).await;
         if self.way == Way::Keys {
             self.reaches(&element, name).await;
-            self.types(Key::Enter).await;
+            // Apart: the page may be gone before the key is up, and nobody would answer for it.
+            let enter = char::from(Key::Enter);
+            for action in [KeyAction::Down { value: enter }, KeyAction::Up { value: enter }] {
+                self.client.perform_actions(KeyActions::new("keys".to_owned()).then(action)).await.unwrap();
+            }
         } else {
             element.click().await.unwrap();
         }

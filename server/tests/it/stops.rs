@@ -144,7 +144,9 @@ async fn a_stranger_is_written_to_only_after_their_link_said_yes_and_members_at_
     world.tidy().await;
     world.settled().await;
     let heard = world.strangers.heard_by(PAGER);
-    assert!(heard.len() == 3 && heard[1].body.contains("one") && heard[2].body.contains("two"), "{heard:#?}");
+    // Several letters leave at a time: which comes first is chance.
+    let told = |what: &str| heard[1..].iter().filter(|letter| letter.body.contains(what)).count();
+    assert!(heard.len() == 3 && told("one") == 1 && told("two") == 1, "{heard:#?}");
     assert!(world.states().await.iter().all(|state| *state == State::Delivered));
 }
 
