@@ -397,7 +397,9 @@ pub(super) fn counts(db: &Connection, shared: &Shared) -> rusqlite::Result<Count
     let waiting = lock(&shared.agenda).len();
     db.query_row(
         "SELECT coalesce(sum(held), 0), coalesce(sum(dead), 0),
-           (SELECT page_count FROM pragma_page_count) * (SELECT page_size FROM pragma_page_size) FROM tallies",
+           (SELECT page_count FROM pragma_page_count) * (SELECT page_size FROM pragma_page_size)
+         FROM (SELECT held, dead FROM tallies
+               UNION ALL SELECT held, dead FROM tally_log WHERE hook IN (SELECT id FROM hooks))",
         [],
         |row| {
             let number = |at| row.get::<_, i64>(at).map(|n| u64::try_from(n).unwrap_or_default());

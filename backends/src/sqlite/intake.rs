@@ -11,8 +11,9 @@ use super::rows::{Col, letter};
 use super::writer::Unit;
 use super::{directory, hooks};
 
-/// Rows (events and deliveries) before a new bucket begins: an index of this many entries is a few hundred KiB.
-const BUCKET_ROWS: i64 = 16_384;
+/// Rows (events and deliveries) before a new bucket begins. The events of a commit are of many owners, and each bucket's part of
+/// an index by owner is a few pages, which they share. Whoever lists an owner's events steps over all buckets that hold none.
+const BUCKET_ROWS: i64 = 1_024;
 
 pub(super) fn ingest(
     unit: &mut Unit<'_>,

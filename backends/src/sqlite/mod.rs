@@ -1,6 +1,6 @@
 //! The embedded store: one SQLite file, one thread that writes, readers apart.
 //!
-//! - `writer`: group commit; every write goes through it.
+//! - `writer`: group commit; every write goes through it. `log`: what it wrote is put back into the file.
 //! - `intake`, `hooks`, `directory`, `access`, `work`, `house`: what is written and read, by what people ask.
 //! - `ahead`: reading forward, for streams. `growth`: whose events grew; memory only.
 //! - `agenda`: which destinations have something due; memory only.
@@ -15,6 +15,7 @@ mod hooks;
 mod house;
 mod intake;
 mod keys;
+mod log;
 mod private;
 mod rows;
 mod seeing;
@@ -53,6 +54,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use agenda::Agenda;
 use growth::Growth;
+use log::Mover;
 use writer::{Writer, failure};
 
 /// The first version whose write-ahead log cannot be damaged by a writer and a checkpoint of two connections.
@@ -68,6 +70,7 @@ const SCHEMA: &[&str] = &[
     include_str!("private.sql"),
     include_str!("sessions.sql"),
     include_str!("stops.sql"),
+    include_str!("tallies.sql"),
 ];
 
 /// What an installation may set.
@@ -214,7 +217,7 @@ pub fn open(
         hooks_version: AtomicU64::new(0),
     });
     let lease = work::Lease::new(connect(&path, cache_each, false)?);
-    let (writer, thread) = Writer::start(db, Arc::clone(&shared))?;
+    let (writer, thread) = Writer::start(db, Mover::start(&path)?, Arc::clone(&shared))?;
     Ok(Arc::new(Sqlite {
         shared,
         writer: Some(writer),
@@ -242,7 +245,10 @@ fn connect(path: &Path, cache_bytes: usize, writes: bool) -> rusqlite::Result<Co
     // compare with a constant.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     if writes {
-        db.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;")?;
+        // The log is put back into the file by [`Mover`].
+        db.execute_batch(
+            "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0;",
+        )?;
     }
     // FULL: in trials that cut the power, NORMAL lost acknowledged rows and FULL none. Set on every connection, because
     // it belongs to the connection and not to the file.

@@ -1,6 +1,6 @@
 //! The one thread that writes: whatever waits shares one transaction and one fsync, and nobody is answered before it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::Shared;
 use super::keys::Keys;
+use super::log::Mover;
 
 /// Jobs that may wait. Beyond it callers wait at the door, and past [`PATIENCE`] are told so.
 const WAITING: usize = 4_096;
@@ -26,12 +27,17 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const OWNERS: usize = 50_000;
 const RULES: usize = 500_000;
 
+/// Changes of counts in the log of them, about: every reader of a count adds them up.
+const TALLY_LOG: i64 = 1_024;
+
 /// What the writer knows without asking the file. Dropped and read again when a commit fails.
 pub(super) struct Memory {
     pub(super) last: EventId,
     pub(super) bucket: i64,
     pub(super) in_bucket: i64,
     pub(super) keys: Keys,
+    /// Entries of the log of counts.
+    tally_log: i64,
     rules: HashMap<OwnerId, Option<Arc<[Rule]>>>,
     /// Rules read since all were dropped: as many as are kept, or more.
     rules_read: usize,
@@ -45,11 +51,13 @@ impl Memory {
             |row| row.get(0),
         )?;
         let bucket = db.query_row("SELECT coalesce(max(id), 0) FROM buckets", [], |row| row.get(0))?;
+        let tally_log = db.query_row("SELECT count(*) FROM tally_log", [], |row| row.get(0))?;
         Ok(Self {
             last: EventId(last),
             bucket,
             in_bucket: 0,
             keys: Keys::load(db)?,
+            tally_log,
             rules: HashMap::new(),
             rules_read: 0,
         })
@@ -161,24 +169,36 @@ impl Unit<'_> {
         if self.memory.keys.is_due() {
             self.memory.keys.merge(self.db)?;
         }
-        let mut add = self
-            .db
-            .prepare_cached("UPDATE tallies SET held = held + ?2, dead = dead + ?3 WHERE hook = ?1")?;
-        // Not in one statement: with very many hooks, to ask for the hook each time reads a page of it each time.
-        let mut begin = self.db.prepare_cached(
-            "INSERT INTO tallies (hook, held, dead) SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM hooks WHERE id = ?1)",
-        )?;
-        let mut tallies: HashMap<i64, (i64, i64)> = HashMap::new();
+        self.add_up()
+    }
+
+    /// Writes down what this transaction changed of the counts: at the end of a log, since with very many hooks each change
+    /// would be a page of its own. Adds the log up when it is long.
+    fn add_up(&mut self) -> rusqlite::Result<()> {
+        let mut changed: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
         for (hook, held, dead) in self.tallies.drain(..) {
-            let tally = tallies.entry(hook).or_default();
+            let tally = changed.entry(hook).or_default();
             tally.0 += held;
             tally.1 += dead;
         }
-        for (hook, (held, dead)) in tallies.into_iter().filter(|(_, tally)| *tally != (0, 0)) {
-            if add.execute((hook, held, dead))? == 0 {
-                begin.execute((hook, held, dead))?;
-            }
+        let mut log =
+            self.db.prepare_cached("INSERT INTO tally_log (hook, held, dead) VALUES (?1, ?2, ?3)")?;
+        for (hook, (held, dead)) in changed.into_iter().filter(|(_, tally)| *tally != (0, 0)) {
+            log.execute((hook, held, dead))?;
+            self.memory.tally_log += 1;
         }
+        if self.memory.tally_log < TALLY_LOG {
+            return Ok(());
+        }
+        self.db
+            .prepare_cached(
+                "INSERT INTO tallies (hook, held, dead)
+                 SELECT hook, sum(held), sum(dead) FROM tally_log WHERE hook IN (SELECT id FROM hooks) GROUP BY hook
+                 ON CONFLICT (hook) DO UPDATE SET held = held + excluded.held, dead = dead + excluded.dead",
+            )?
+            .execute([])?;
+        self.db.prepare_cached("DELETE FROM tally_log")?.execute([])?;
+        self.memory.tally_log = 0;
         Ok(())
     }
 }
@@ -236,13 +256,14 @@ impl Writer {
     /// Starts the thread, which ends when the last handle is gone.
     pub(super) fn start(
         db: Connection,
+        mover: Mover,
         shared: Arc<Shared>,
     ) -> rusqlite::Result<(Self, std::thread::JoinHandle<()>)> {
         let (jobs, waiting) = mpsc::channel(WAITING);
         let memory = Memory::load(&db)?;
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || run(&db, memory, &shared, waiting))
+            .spawn(move || run(&db, memory, &shared, mover, waiting))
             .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
         Ok((Self { jobs }, thread))
     }
@@ -281,7 +302,13 @@ impl Writer {
     }
 }
 
-fn run(db: &Connection, memory: Memory, shared: &Shared, mut waiting: mpsc::Receiver<Box<dyn Job>>) {
+fn run(
+    db: &Connection,
+    memory: Memory,
+    shared: &Shared,
+    mover: Mover,
+    mut waiting: mpsc::Receiver<Box<dyn Job>>,
+) {
     let mut memory = Some(memory);
     while let Some(first) = waiting.blocking_recv() {
         let mut weight = first.weight();
@@ -306,6 +333,9 @@ fn run(db: &Connection, memory: Memory, shared: &Shared, mut waiting: mpsc::Rece
                 for (job, failure) in group.into_iter().zip(failures) {
                     job.answer(failure);
                 }
+                if let Err(error) = mover.committed(db) {
+                    tracing::warn!(%error, "the log could not be put back into the file");
+                }
             }
             Err(error) => {
                 tracing::error!(%error, units = group.len(), "nothing of this group was kept");
@@ -315,6 +345,7 @@ fn run(db: &Connection, memory: Memory, shared: &Shared, mut waiting: mpsc::Rece
             }
         }
     }
+    drop(mover);
     // Leaves one file behind instead of three; failing that, the next start recovers from the log.
     drop(db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)"));
 }

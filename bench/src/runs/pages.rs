@@ -40,7 +40,7 @@ pub struct Options {
 /// # Errors
 /// If anything is refused, or a page is none.
 pub async fn run(ground: &Ground, options: Options) -> anyhow::Result<Vec<Row>> {
-    ensure!(options.hooks > 0 && options.deliveries > 0, "--hooks and --deliveries must be at least 1");
+    ensure!(options.hooks > 1 && options.deliveries > 0, "--hooks must be at least 2, --deliveries 1");
     let site = ground.site().await?;
     let receiver = Receiver::start(Watch::Count, Script::default())?;
     let hook = fill(&site, &receiver, options).await?;
@@ -84,7 +84,8 @@ async fn fill(site: &Site, receiver: &Receiver, options: Options) -> anyhow::Res
     let owner = payload::owner(0);
     site.api.import_applications(&owner, options.applications).await?;
     let hook = |n: usize| Call::add_hook(&owner, &receiver.url(n), n == 0);
-    let hooks = site.api.add_hooks((0..options.hooks).map(hook).collect()).await?;
+    // Besides the one it is born with.
+    let hooks = site.api.add_hooks((1..options.hooks).map(|n| hook(n - 1)).collect()).await?;
     site.fill(options.deliveries, false).await?;
     received(receiver, options.deliveries, DELIVERED).await?;
     site.api.settled(&hooks[..1], DELIVERED).await?;
