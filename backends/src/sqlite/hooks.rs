@@ -119,8 +119,11 @@ pub(super) fn turn(unit: &mut Unit<'_>, id: HookId, turn: Turn, now: Millis) -> 
     // The mark outlives a further turn: what was to be skipped is, even if the hook is paused again at once.
     let skip = (turn == Turn::Skip).then_some(unit.memory.last.0);
     unit.db
-        .prepare_cached("UPDATE hooks SET state = ?2, settle = ?3, skip = coalesce(?4, skip) WHERE id = ?1")?
-        .execute(params![id.0, Col(state), settle, skip])?;
+        .prepare_cached(
+            "UPDATE hooks SET state = ?2, settle = ?3, skip = coalesce(?4, skip), told = iif(?2 = ?5, NULL, told)
+             WHERE id = ?1",
+        )?
+        .execute(params![id.0, Col(state), settle, skip, Col(HookState::Enabled)])?;
     if state == HookState::Enabled {
         // What was not held yet when the hook was paused has been passed over since.
         for destination in destination_ids(unit.db, id)? {
