@@ -45,7 +45,7 @@ async fn told(world: &World) -> usize {
 async fn admins_are_told_three_days_before_what_is_held_is_given_up_and_it_can_be_sent_again_for_a_day() {
     let mut world = World::new(strangers()).await;
     let hook = world.webhook("GIT_PUSH", &[("raw", URL), ("raw", URL)], None).await;
-    world.store.turn_hook(hook, Turn::Pause, world.now()).await.unwrap();
+    world.parts.store.turn_hook(hook, Turn::Pause, world.now()).await.unwrap();
     world.run(4);
     world.post("GIT_PUSH", "first", None).await;
     until(&world, 2 * DAY).await;
@@ -81,9 +81,9 @@ async fn admins_are_told_three_days_before_what_is_held_is_given_up_and_it_can_b
     assert!(world.strangers.heard_by(URL).is_empty());
 
     // Whoever comes late sends again what was given up, until it is erased.
-    world.store.turn_hook(hook, Turn::CatchUp, world.now()).await.unwrap();
+    world.parts.store.turn_hook(hook, Turn::CatchUp, world.now()).await.unwrap();
     world.keep(MONTH).await;
-    assert_eq!(world.store.resend(owed[0].id, world.now()).await.unwrap(), Resent::Due);
+    assert_eq!(world.parts.store.resend(owed[0].id, world.now()).await.unwrap(), Resent::Due);
     world.settled().await;
     assert_eq!(world.strangers.heard_by(URL).len(), 3);
     let states = of(&world, hook).await.iter().map(|one| one.state).collect::<Vec<_>>();
@@ -99,7 +99,7 @@ async fn admins_are_told_three_days_before_what_is_held_is_given_up_and_it_can_b
 async fn what_could_not_be_told_in_time_is_told_before_it_is_given_up() {
     let mut world = World::new(strangers()).await;
     let hook = world.webhook("GIT_PUSH", &[("raw", URL)], None).await;
-    world.store.turn_hook(hook, Turn::Pause, world.now()).await.unwrap();
+    world.parts.store.turn_hook(hook, Turn::Pause, world.now()).await.unwrap();
     world.run(4);
     world.post("GIT_PUSH", "first", None).await;
     until(&world, 29 * DAY + 12_345).await;
@@ -152,7 +152,7 @@ fn whenever_the_power_is_cut_owners_are_told_once_and_everything_is_given_up() {
             let hook = before.block_on(async {
                 world.people().await;
                 let hook = world.webhook("GIT_PUSH", &[("raw", URL), ("raw", URL)], None).await;
-                world.store.turn_hook(hook, Turn::Pause, world.now()).await.unwrap();
+                world.parts.store.turn_hook(hook, Turn::Pause, world.now()).await.unwrap();
                 world.post("GIT_PUSH", "first", None).await;
                 hook
             });
