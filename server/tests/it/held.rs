@@ -46,7 +46,6 @@ async fn admins_are_told_three_days_before_what_is_held_is_given_up_and_it_can_b
     let mut world = World::new(strangers()).await;
     let hook = world.webhook("GIT_PUSH", &[("raw", URL), ("raw", URL)], None).await;
     world.parts.store.turn_hook(hook, Turn::Pause, world.now()).await.unwrap();
-    world.run(4);
     world.post("GIT_PUSH", "first", None).await;
     until(&world, 2 * DAY).await;
     world.post("GIT_PUSH", "second", None).await;
@@ -55,6 +54,7 @@ async fn admins_are_told_three_days_before_what_is_held_is_given_up_and_it_can_b
     world.keep(MONTH).await;
     assert!(letters(&world).is_empty(), "not yet");
     until(&world, 26 * DAY + 1_000).await;
+    world.run(4);
     for _ in 0..3 {
         world.keep(MONTH).await;
         world.settled().await;
@@ -100,12 +100,12 @@ async fn what_could_not_be_told_in_time_is_told_before_it_is_given_up() {
     let mut world = World::new(strangers()).await;
     let hook = world.webhook("GIT_PUSH", &[("raw", URL)], None).await;
     world.parts.store.turn_hook(hook, Turn::Pause, world.now()).await.unwrap();
-    world.run(4);
     world.post("GIT_PUSH", "first", None).await;
     until(&world, 29 * DAY + 12_345).await;
     world.between.refuse("tell_held", 1);
     world.keep(MONTH).await;
     assert_eq!(of(&world, hook).await[0].state, State::Held(Held::Paused), "nobody was told yet");
+    world.run(4);
     world.keep(MONTH).await;
     world.settled().await;
     let heard = letters(&world);
