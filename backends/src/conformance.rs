@@ -5,6 +5,7 @@
 
 mod ahead;
 mod events;
+mod held;
 mod hooks;
 mod house;
 mod people;
@@ -33,6 +34,7 @@ use uuid::Uuid;
 
 pub use ahead::*;
 pub use events::*;
+pub use held::*;
 pub use hooks::*;
 pub use house::*;
 pub use people::*;
@@ -138,6 +140,10 @@ macro_rules! conformance {
             a_filter_holds_in_every_field,
             a_list_of_deliveries_is_narrowed_by_event_reason_and_time_and_read_both_ways,
             retention_erases_and_the_numbers_follow,
+            what_is_held_is_told_of_once_while_its_hook_holds,
+            what_is_held_too_long_is_dead_and_can_be_sent_again_once_its_hook_is_resumed,
+            only_what_is_held_for_its_hook_is_given_up,
+            much_that_is_held_is_given_up_in_slices_the_oldest_first,
             excerpts_are_forgotten_before_their_deliveries,
             an_owner_is_erased_once_what_it_owed_is_out,
             a_closed_owner_is_owed_nothing_more,

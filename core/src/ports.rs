@@ -345,6 +345,25 @@ pub struct Tidied {
     pub more: bool,
 }
 
+/// A destination that holds what it is owed, because its hook is paused or disabled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holding {
+    /// Which.
+    pub destination: DestinationId,
+    /// Of this hook.
+    pub hook: HookId,
+    /// Whose.
+    pub owner: OwnerId,
+    /// What the owner calls the hook.
+    pub name: String,
+    /// Deliveries the hook holds, at all its destinations.
+    pub held: u64,
+    /// The event of the oldest of them.
+    pub oldest: EventId,
+    /// Whether the owner was told that they will be given up, since the hook holds.
+    pub told: bool,
+}
+
 /// Where everything is kept, and how work is shared out.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
@@ -516,6 +535,15 @@ pub trait Store: Send + Sync + 'static {
     /// One slice of housekeeping: moves what a changed hook holds or owes, erases what is older than `before`,
     /// forgets reply excerpts older than `excerpts_before`.
     async fn tidy(&self, now: Millis, before: Millis, excerpts_before: Millis) -> Stored<Tidied>;
+    /// Destinations, ascending, that hold something of an event accepted before then because their hook is paused or
+    /// disabled. What is to be skipped, and letters that are held for their own reasons, do not count.
+    async fn holding(&self, before: Millis, page: Page<DestinationId>) -> Stored<Vec<Holding>>;
+    /// Accepts the event that tells of what a hook holds, and remembers until it is resumed that it was told. `false`,
+    /// and nothing is accepted, if it was told before, or the hook holds no more.
+    async fn tell_held(&self, hook: HookId, told: Draft, now: Millis) -> Stored<bool>;
+    /// One slice of giving up: what such a destination ([`Store::holding`]) holds of events accepted before then is dead
+    /// ([`crate::model::Dead::Expired`]), the oldest first.
+    async fn give_up_held(&self, destination: DestinationId, before: Millis) -> Stored<Tidied>;
     /// The house in numbers.
     async fn counts(&self) -> Stored<Counts>;
     /// Whether it can read and write.

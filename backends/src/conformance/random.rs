@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sonnette_core::ids::{DeliveryId, DestinationId, EventId};
 use sonnette_core::model::{Dead, Hook, HookState, Ingested, MINUTE, Role, SECOND, State, Target, Way};
-use sonnette_core::ports::{Changed, Recorded, Resent, Turn, Verdict, Work};
+use sonnette_core::ports::{Changed, Page, Recorded, Resent, Turn, Verdict, Work};
 
 use super::{OWNER, World, everybody};
 
@@ -89,7 +89,7 @@ pub async fn whatever_is_done_nothing_is_lost_and_everything_ends(mut world: Wor
 }
 
 async fn step(world: &mut World, model: &mut Model, dice: &mut Dice) {
-    match dice.below(16) {
+    match dice.below(17) {
         0..=3 => {
             let kinds = ["GIT_PUSH", "DEPLOYMENT_SUCCESS", "HOOK_FAILING"];
             let drafts = (0..=dice.below(3)).map(|_| world.draft(kinds[dice.below(3)])).collect();
@@ -120,11 +120,32 @@ async fn step(world: &mut World, model: &mut Model, dice: &mut Dice) {
                 model.delivered.remove(id);
             }
         }
+        15 => give_up(world, model, dice).await,
         _ => {
             world.store().tidy(world.now, 0, 0).await.expect("tidied");
             // Long enough, now and then, for tickets to lapse.
             world.now += [1, SECOND, 7 * MINUTE][dice.below(3)];
         }
+    }
+}
+
+/// Tells of and gives up what is held of events a while ago: only hooks that do not tell hold anything.
+async fn give_up(world: &World, model: &Model, dice: &mut Dice) {
+    let before = world.now - [0, SECOND, 7 * MINUTE][dice.below(3)];
+    let page = Page { after: None, limit: 1 + dice.below(3) };
+    let mut told_now = BTreeSet::new();
+    for one in world.store().holding(before, page).await.expect("read") {
+        let hook = model.hooks.iter().find(|hook| hook.id == one.hook);
+        let hook = hook.unwrap_or_else(|| panic!("{one:?} is of a hook that was deleted"));
+        assert_eq!(hook.state, HookState::Paused, "{one:?}");
+        assert!(hook.destination_ids().contains(&one.destination) && one.oldest.at() < before, "{one:?}");
+        if dice.below(2) == 0 {
+            let mut draft = world.draft("HELD_EXPIRING");
+            draft.about_hook = Some(one.hook);
+            let told = world.store().tell_held(one.hook, draft, world.now).await.expect("answered");
+            assert_eq!(told, !one.told && told_now.insert(one.hook), "{one:?}");
+        }
+        world.store().give_up_held(one.destination, before).await.expect("given up");
     }
 }
 

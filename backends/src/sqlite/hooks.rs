@@ -20,8 +20,9 @@ const COLUMNS: &str =
     "h.id, h.owner, h.name, h.events, h.scope, h.targets, h.schedule, h.state, h.created_at";
 
 /// Hooks with their counts, those still in the log of counts too: what a list of columns is selected from.
-const COUNTED: &str = "FROM hooks h LEFT JOIN tallies t ON t.hook = h.id LEFT JOIN lately l ON l.hook = h.id";
-const LATELY: &str = "WITH lately AS MATERIALIZED (SELECT hook, sum(held) AS held, sum(dead) AS dead FROM tally_log GROUP BY hook)";
+pub(super) const COUNTED: &str =
+    "FROM hooks h LEFT JOIN tallies t ON t.hook = h.id LEFT JOIN lately l ON l.hook = h.id";
+pub(super) const LATELY: &str = "WITH lately AS MATERIALIZED (SELECT hook, sum(held) AS held, sum(dead) AS dead FROM tally_log GROUP BY hook)";
 const COUNTS: &str =
     "coalesce(t.held, 0) + coalesce(l.held, 0), coalesce(t.dead, 0) + coalesce(l.dead, 0), h.previous_until";
 
@@ -125,8 +126,11 @@ pub(super) fn turn(unit: &mut Unit<'_>, id: HookId, turn: Turn, now: Millis) -> 
     // The mark outlives a further turn: what was to be skipped is, even if the hook is paused again at once.
     let skip = (turn == Turn::Skip).then_some(unit.memory.last.0);
     unit.db
-        .prepare_cached("UPDATE hooks SET state = ?2, settle = ?3, skip = coalesce(?4, skip) WHERE id = ?1")?
-        .execute(params![id.0, Col(state), settle, skip])?;
+        .prepare_cached(
+            "UPDATE hooks SET state = ?2, settle = ?3, skip = coalesce(?4, skip), told = iif(?2 = ?5, NULL, told)
+             WHERE id = ?1",
+        )?
+        .execute(params![id.0, Col(state), settle, skip, Col(HookState::Enabled)])?;
     if state == HookState::Enabled {
         // What was not held yet when the hook was paused has been passed over since.
         for destination in destination_ids(unit.db, id)? {

@@ -14,7 +14,7 @@ use super::writer::Unit;
 use super::{Shared, hooks, lock, private, sessions, stops};
 
 /// Rows moved at once. A slice shares its transaction with intake, which waits for it.
-const SLICE: i64 = 500;
+pub(super) const SLICE: i64 = 500;
 /// Events erased at once; each takes its deliveries and attempts with it.
 const PURGE: i64 = 200;
 

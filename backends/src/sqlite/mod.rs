@@ -4,6 +4,7 @@
 //! - `intake`, `hooks`, `directory`, `access`, `work`, `house`: what is written and read, by what people ask.
 //! - `ahead`: reading forward, for streams. `growth`: whose events grew; memory only.
 //! - `agenda`: which destinations have something due; memory only.
+//! - `held`: what hooks hold for too long.
 //! - `private`: letters nobody else sees. `stops`: what stops or holds letters. `keys`: recognising repeats. `rows`: values in columns.
 
 mod access;
@@ -11,6 +12,7 @@ mod agenda;
 mod ahead;
 mod directory;
 mod growth;
+mod held;
 mod hooks;
 mod house;
 mod intake;
@@ -43,9 +45,9 @@ use sonnette_core::model::{
     Organisation, Recipient, Resource, Role, Session, Token, User,
 };
 use sonnette_core::ports::{
-    Ahead, Bearer, Changed, Counts, DeliveryFilter, HookFilter, Leased, LoadedHook, Look, Luck, Names,
-    NewSession, NewToken, Page, Recorded, Resent, SignedIn, Store, StoreError, Stored, Ticket, Tidied, Turn,
-    Verdict, Which,
+    Ahead, Bearer, Changed, Counts, DeliveryFilter, Holding, HookFilter, Leased, LoadedHook, Look, Luck,
+    Names, NewSession, NewToken, Page, Recorded, Resent, SignedIn, Store, StoreError, Stored, Ticket, Tidied,
+    Turn, Verdict, Which,
 };
 use sonnette_core::private::PrivateLetter;
 use sonnette_core::secret::{Sealer, Secret};
@@ -70,6 +72,7 @@ const SCHEMA: &[&str] = &[
     include_str!("private.sql"),
     include_str!("sessions.sql"),
     include_str!("stops.sql"),
+    include_str!("held.sql"),
     include_str!("tallies.sql"),
 ];
 
@@ -574,6 +577,18 @@ impl Store for Sqlite {
 
     async fn tidy(&self, now: Millis, before: Millis, excerpts_before: Millis) -> Stored<Tidied> {
         self.writer()?.guarded(move |unit| house::tidy(unit, now, before, excerpts_before)).await
+    }
+
+    async fn holding(&self, before: Millis, page: Page<DestinationId>) -> Stored<Vec<Holding>> {
+        self.read(move |db, _| held::holding(db, before, page)).await
+    }
+
+    async fn tell_held(&self, hook: HookId, told: Draft, now: Millis) -> Stored<bool> {
+        self.writer()?.guarded(move |unit| held::tell(unit, hook, told, now)).await
+    }
+
+    async fn give_up_held(&self, destination: DestinationId, before: Millis) -> Stored<Tidied> {
+        self.writer()?.guarded(move |unit| held::give_up(unit, destination, before)).await
     }
 
     async fn counts(&self) -> Stored<Counts> {

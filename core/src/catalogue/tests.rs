@@ -61,12 +61,18 @@ const PLATFORM: [&str; 21] = [
     "CLEVER_TOOLS_REQUEST",
     "CREDITS_ADDED",
 ];
-const OURS: [&str; 5] =
-    ["CREDITS_WARNING", "CREDITS_EXHAUSTED", "HOOK_FAILING", "HOOK_DISABLED", "ADDRESS_SUPPRESSED"];
+const OURS: [&str; 6] = [
+    "CREDITS_WARNING",
+    "CREDITS_EXHAUSTED",
+    "HOOK_FAILING",
+    "HOOK_DISABLED",
+    "HELD_EXPIRING",
+    "ADDRESS_SUPPRESSED",
+];
 const PRIVATE: [&str; 3] = ["SIGN_IN", "ADDRESS_CONFIRMATION", "LETTERS_HELD_BACK"];
 
 #[test]
-fn the_kinds_are_the_platforms_twenty_one_our_five_and_three_private_ones() {
+fn the_kinds_are_the_platforms_twenty_one_our_six_and_three_private_ones() {
     let catalogue = builtin();
     let names: Vec<_> = catalogue.kinds().iter().map(|kind| kind.name.as_str()).collect();
     assert_eq!(names, [&PLATFORM[..], &OURS[..], &PRIVATE[..]].concat());
@@ -77,7 +83,7 @@ fn the_kinds_are_the_platforms_twenty_one_our_five_and_three_private_ones() {
         );
         assert_eq!(catalogue.kind_at(number).map(|kind| kind.name.as_str()), Some(name));
     }
-    assert_eq!(catalogue.kind_at(29), None);
+    assert_eq!(catalogue.kind_at(30), None);
 }
 
 #[test]
@@ -118,7 +124,8 @@ fn the_families_hold_what_the_contract_says_and_our_credits_warnings() {
 fn only_what_the_house_says_about_itself_tells_admins_and_that_and_what_is_private_is_locked() {
     for kind in builtin().kinds() {
         let private = PRIVATE.contains(&kind.name.as_str());
-        let about_us = ["HOOK_FAILING", "HOOK_DISABLED", "ADDRESS_SUPPRESSED"].contains(&kind.name.as_str());
+        let about_us = ["HOOK_FAILING", "HOOK_DISABLED", "HELD_EXPIRING", "ADDRESS_SUPPRESSED"]
+            .contains(&kind.name.as_str());
         assert_eq!(
             (kind.tells_admins, kind.locked, kind.private),
             (about_us, about_us || private, private),
@@ -273,9 +280,9 @@ fn an_operator_adds_kinds_families_and_default_hooks() {
     let catalogue = Catalogue::with(Some(("ours.toml", &file))).unwrap();
     let (number, kind) = catalogue.find("BACKUP_DONE").unwrap();
     assert!(kind.tells_admins && kind.locked);
-    assert_eq!(number, 29, "after the built-in ones");
-    assert!(catalogue.open(&["META_CREDITS".to_owned()]).contains(29));
-    assert!(catalogue.open(&["META_BACKUPS".to_owned()]).contains(29));
+    assert_eq!(number, 30, "after the built-in ones");
+    assert!(catalogue.open(&["META_CREDITS".to_owned()]).contains(30));
+    assert!(catalogue.open(&["META_BACKUPS".to_owned()]).contains(30));
     assert_eq!(catalogue.default_hooks().len(), 3);
 }
 
@@ -284,7 +291,7 @@ fn a_private_kind_is_found_but_never_listed_by_a_hook() {
     let file = kind(&[("private", "true")]);
     let catalogue = Catalogue::with(Some(("ours.toml", &file))).unwrap();
     assert!(catalogue.find("BACKUP_DONE").is_some() && !catalogue.knows("BACKUP_DONE"));
-    assert!(!catalogue.open(&["BACKUP_DONE".to_owned()]).contains(29));
+    assert!(!catalogue.open(&["BACKUP_DONE".to_owned()]).contains(30));
     let in_family = file + "[[family]]\nname = 'META_X'\nlabel = 'X'\nkinds = ['BACKUP_DONE']\n";
     assert_eq!(
         refused(&in_family),

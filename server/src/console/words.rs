@@ -564,6 +564,7 @@ named! {
     "CREDITS_EXHAUSTED": "Credits run out" / "Crédits épuisés";
     "HOOK_FAILING": "Webhook failing" / "Webhook en échec";
     "HOOK_DISABLED": "Webhook switched off" / "Webhook désactivé";
+    "HELD_EXPIRING": "Held deliveries about to be given up" / "Envois retenus bientôt abandonnés";
     "ADDRESS_SUPPRESSED": "Address given up" / "Adresse abandonnée";
     "ADMIN": "administrators" / "administrateurs";
     "MANAGER": "managers" / "gestionnaires";

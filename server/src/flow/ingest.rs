@@ -1,10 +1,12 @@
 //! Accepting: what was posted becomes drafts, and the store numbers, matches and writes them.
 
+use jiff::Timestamp;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use sonnette_core::facts;
 use sonnette_core::frame;
 use sonnette_core::ids::{EventId, HookId, OwnerId, ResourceId};
-use sonnette_core::model::{Draft, Ingested, Millis};
+use sonnette_core::model::{Draft, Ingested, Millis, SECOND};
 use sonnette_core::ports::StoreError;
 
 use super::Parts;
@@ -125,6 +127,38 @@ pub(super) fn draft(parts: &Parts, posted: Posted<'_>, now: Millis) -> Result<Dr
         content,
         facts,
     })
+}
+
+/// A draft of ours, for the store to accept together with what it tells of. An operator's catalogue cannot take our kinds
+/// away, so there always is one.
+pub(super) fn ours(
+    parts: &Parts,
+    kind: &'static str,
+    owner: OwnerId,
+    data: &Value,
+    now: Millis,
+) -> Option<Draft> {
+    let posted = Posted {
+        kind: kind.into(),
+        owner,
+        author: None,
+        date: None,
+        key: None,
+        data: Some(data.to_string().into()),
+        subject: None,
+    };
+    match draft(parts, posted, now) {
+        Ok(draft) => Some(draft),
+        Err(problem) => {
+            tracing::error!(kind, detail = problem.detail, "nobody can be told");
+            None
+        }
+    }
+}
+
+/// A time as our events say it, to the second.
+pub(super) fn time_said(at: Millis) -> String {
+    Timestamp::from_second(at.div_euclid(SECOND)).map(|at| at.to_string()).unwrap_or_default()
 }
 
 /// The resource `data` names: `addonId`, else `appId`, else an `id` that is one by its looks.

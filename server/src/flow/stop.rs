@@ -1,6 +1,5 @@
 //! Not writing to an address any more: because a relay said so, or because of what came back.
 
-use jiff::Timestamp;
 use serde_json::json;
 use sonnette_core::ids::{DeliveryId, OwnerId};
 use sonnette_core::mail::bounce::{self, Said};
@@ -11,7 +10,6 @@ use sonnette_core::ports::StoreError;
 use sonnette_core::stops::{Reason, Why};
 
 use super::{Parts, ingest};
-use crate::contract::posted::Posted;
 
 /// The kind of the event that tells of it.
 const TOLD: &str = "ADDRESS_SUPPRESSED";
@@ -66,30 +64,14 @@ pub async fn suppress(parts: &Parts, owner: OwnerId, mut reason: Reason) -> Resu
     parts.store.suppress(reason, told, parts.clock.now()).await
 }
 
-/// The event that tells of it. An operator's catalogue cannot take the kind away, so there always is one.
+/// The event that tells of it.
 fn told(parts: &Parts, owner: OwnerId, reason: &Reason) -> Option<Draft> {
     let now = parts.clock.now();
-    let since = Timestamp::from_millisecond(now).map(|since| since.to_string()).unwrap_or_default();
     let data = json!({
         "ownerId": owner.to_string(),
         "address": reason.address,
         "reason": reason.note.as_deref().unwrap_or(reason.why.as_str()),
-        "since": since,
+        "since": ingest::time_said(now),
     });
-    let posted = Posted {
-        kind: TOLD.into(),
-        owner,
-        author: None,
-        date: None,
-        key: None,
-        data: Some(data.to_string().into()),
-        subject: None,
-    };
-    match ingest::draft(parts, posted, now) {
-        Ok(draft) => Some(draft),
-        Err(problem) => {
-            tracing::error!(detail = problem.detail, "nobody can be told of an address");
-            None
-        }
-    }
+    ingest::ours(parts, TOLD, owner, &data, now)
 }

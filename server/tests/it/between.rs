@@ -7,16 +7,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use sonnette_core::ids::{
-    DeliveryId, EventId, HookId, OrganisationId, OwnerId, ResourceId, SessionId, TokenId, UserId,
+    DeliveryId, DestinationId, EventId, HookId, OrganisationId, OwnerId, ResourceId, SessionId, TokenId,
+    UserId,
 };
 use sonnette_core::model::{
     Attempt, Delivery, Draft, Event, Fact, FailedAttempt, Hook, HookView, Ingested, Member, Millis,
     Organisation, Recipient, Resource, Role, Session, Token, User,
 };
 use sonnette_core::ports::{
-    Ahead, Bearer, Changed, Counts, DeliveryFilter, Egress, HookFilter, Leased, Letter, LoadedHook, Look,
-    Names, NewSession, NewToken, Outgoing, Page, Posted, Recorded, Reply, Resent, SendError, SignedIn, Store,
-    StoreError, Stored, Ticket, Tidied, Traced, Turn, Verdict, Which,
+    Ahead, Bearer, Changed, Counts, DeliveryFilter, Egress, Holding, HookFilter, Leased, Letter, LoadedHook,
+    Look, Names, NewSession, NewToken, Outgoing, Page, Posted, Recorded, Reply, Resent, SendError, SignedIn,
+    Store, StoreError, Stored, Ticket, Tidied, Traced, Turn, Verdict, Which,
 };
 use sonnette_core::private::PrivateLetter;
 use sonnette_core::secret::Secret;
@@ -318,6 +319,9 @@ passed_on! {
     end_sessions(user: UserId, which: Which) -> u64;
     prefer(user: UserId, lang: String, zone: String) -> bool;
     tidy(now: Millis, before: Millis, excerpts_before: Millis) -> Tidied;
+    holding(before: Millis, page: Page<DestinationId>) -> Vec<Holding>;
+    tell_held(hook: HookId, told: Draft, now: Millis) -> bool;
+    give_up_held(destination: DestinationId, before: Millis) -> Tidied;
     counts() -> Counts;
     ping() -> ();
     about() -> BTreeMap<&'static str, String>;

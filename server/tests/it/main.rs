@@ -9,6 +9,7 @@ mod console;
 mod fairness;
 mod full;
 mod hearer;
+mod held;
 mod ledger;
 mod letters;
 mod power;

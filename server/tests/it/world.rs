@@ -315,7 +315,13 @@ impl World {
 
     /// Does what housekeeping there is.
     pub async fn tidy(&self) {
-        tidy::slices(&self.parts, KEEPING, &self.stop).await;
+        self.keep(KEEPING).await;
+    }
+
+    /// Does what housekeeping there is where things are kept so long.
+    pub async fn keep(&self, keeping: Keeping) {
+        tidy::slices(&self.parts, keeping, &self.stop).await;
+        tidy::held(&self.parts, keeping, &self.stop).await;
     }
 
     // --------------------------------------------------------------------------------------------------- the account
