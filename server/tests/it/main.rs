@@ -11,6 +11,7 @@ mod full;
 mod hearer;
 mod ledger;
 mod letters;
+mod mail;
 mod power;
 mod previews;
 mod program;
