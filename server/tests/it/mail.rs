@@ -58,7 +58,7 @@ impl Told {
                 let items = list.body["items"].as_array().unwrap().clone();
                 let is_over =
                     |one: &Value| matches!(one["state"].as_str().unwrap(), "delivered" | "cancelled");
-                if items.len() == 2 && items.iter().all(is_over) {
+                if items.len() >= 2 && items.iter().all(is_over) {
                     return items;
                 }
                 tokio::task::yield_now().await;
@@ -69,7 +69,8 @@ impl Told {
             let word = if one["reason"].is_null() { &one["state"] } else { &one["reason"] };
             (one["recipient"]["address"].as_str().unwrap().to_owned(), word.as_str().unwrap().to_owned())
         };
-        items.iter().map(outcome).collect()
+        // What the house owes the admins finds that a hook writes to them, and has no reader.
+        items.iter().filter(|one| !one["recipient"].is_null()).map(outcome).collect()
     }
 
     /// An event that only alice, or both, are written to about.
@@ -117,8 +118,9 @@ async fn what_somebody_unticks_on_their_page_is_no_longer_written_to_them_and_to
     assert!(bob.get(&list).await.says("The person does not want these letters."));
 
     // The same state as the link of a letter edits, by a button; and the link's page leads here.
-    let letter = letters(api, BOB, 1).await.remove(0);
-    let link = Browser::new(api).get(&path(&letter, "/u/")).await;
+    let both = letters(api, BOB, 2).await;
+    let letter = both.iter().find(|letter| letter.contains("/u/")).expect("not what cannot be refused");
+    let link = Browser::new(api).get(&path(letter, "/u/")).await;
     assert!(
         link.says("Manage all your e-mails") && link.html.contains("href=\"/account#mail\""),
         "{link:#?}"
