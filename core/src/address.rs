@@ -47,6 +47,11 @@ pub fn check(text: &str) -> Result<String, AddressError> {
     if address.len() > LONGEST { Err(AddressError::TooLong) } else { Ok(address) }
 }
 
+/// Whether two spellings mean one address to people, though only the domain's case never matters (RFC 5321, section 2.4).
+pub fn same(one: &str, other: &str) -> bool {
+    one.to_lowercase() == other.to_lowercase()
+}
+
 /// RFC 5321 `atext`, and beyond ASCII (RFC 6531) everything that can be seen and does not turn the line around.
 fn is_atom(c: char) -> bool {
     if c.is_ascii() {

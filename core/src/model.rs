@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
+use crate::address;
 use crate::formats;
 use crate::ids::{
     DeliveryId, DestinationId, EventId, HookId, OrganisationId, OwnerId, ResourceId, SessionId, TokenId,
@@ -254,6 +255,22 @@ pub enum Target {
     Maker(UserId),
     /// Addresses given as one entry, at least one; each as given but for the domain in lower case.
     Addresses(Vec<String>),
+}
+
+impl Target {
+    /// Whether a hook of `owner` that writes to this writes to somebody: a person of this role there (`None` if they are
+    /// none of the owner's people), or, without a user, an address alone.
+    pub fn means(&self, owner: OwnerId, recipient: &Recipient, role: Option<Role>) -> bool {
+        match (self, recipient.user) {
+            (Self::Addresses(all), None) => all.iter().any(|one| address::same(one, &recipient.address)),
+            // Who left the organisation since the hook was made hears no more of it.
+            (Self::User(id) | Self::Maker(id), Some(user)) => *id == user && role.is_some(),
+            (Self::Organisation { roles }, Some(_)) => role.is_some_and(|role| {
+                roles.is_empty() || matches!(owner, OwnerId::User(_)) || roles.contains(&role)
+            }),
+            (Self::Addresses(_), Some(_)) | (_, None) => false,
+        }
+    }
 }
 
 /// One place a webhook posts to.

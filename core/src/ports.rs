@@ -2,7 +2,7 @@
 //!
 //! One method of [`Store`] is one atomic unit. Outcomes we expect are values; [`StoreError`] is for what nobody expects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::model::{
 };
 use crate::private::PrivateLetter;
 use crate::secret::Secret;
-use crate::stops::{Admission, ConfirmLink, Question, Reason, StopLink, Suppression};
+use crate::stops::{Admission, ConfirmLink, Mail, Mute, Question, Reason, StopLink, Suppression};
 
 /// The store could not do it. Nothing of the unit was kept.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -166,18 +166,18 @@ pub enum Recorded {
     Stale,
 }
 
-/// What became of a wish about one hook.
+/// What became of a wish about a hook or a person's letters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Changed {
     /// It is done.
     Done,
     /// There is no such hook.
     NoHook,
-    /// The scope names a resource of somebody else.
+    /// It names a resource of somebody else.
     ForeignResource(ResourceId),
     /// There is no such owner.
     UnknownOwner,
-    /// The owner has as many hooks as it may.
+    /// The owner has as many as it may.
     TooMany,
 }
 
@@ -467,6 +467,12 @@ pub trait Store: Send + Sync + 'static {
     async fn addressee(&self, delivery: DeliveryId) -> Stored<Option<(OwnerId, Recipient)>>;
     /// The reader at an address wants no more of a hook, from now on, or wants it again. `false` if there is no such hook.
     async fn stop_letters(&self, link: StopLink, stop: bool, now: Millis) -> Stored<bool>;
+    /// What writes to a person, and what they want none of. `None` if there is no such user.
+    async fn mail(&self, user: UserId) -> Stored<Option<Mail>>;
+    /// A person wants no letters of these from now on, those that wait included, and again of everything else. At most
+    /// [`crate::stops::MOST_MUTES`]; applications and add-ons of their own space and organisations only, by either id. What
+    /// was muted is forgotten with the membership, the resource or the person.
+    async fn mute(&self, user: UserId, mutes: BTreeSet<Mute>) -> Stored<Changed>;
     /// What became of the question behind a link.
     async fn question(&self, link: ConfirmLink, now: Millis) -> Stored<Question>;
     /// The reader at an address wants an owner's letters: what is held for it goes out. `false` if it was not asked, or

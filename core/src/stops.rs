@@ -4,13 +4,13 @@
 //! The store asks [`admit`]'s questions inside one transaction before every attempt of a letter, so that no letter passes
 //! that was stopped a moment ago and no more pass in an hour than may.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde_json::{Map, Value};
 
 use crate::formats::utc;
-use crate::ids::{DeliveryId, HookId, OwnerId};
+use crate::ids::{DeliveryId, HookId, OwnerId, ResourceId};
 use crate::model::{Cancelled, DAY, HOUR, Held, Millis, Recipient};
 use crate::private::{Private, PrivateLetter};
 use crate::secret::{Sealer, Secret};
@@ -24,6 +24,8 @@ pub const MOST_ASKED: u32 = 100;
 pub const MOST_ASKED_ONE: u32 = 5;
 /// Titles a letter names that stands for others.
 pub const LATEST: usize = 5;
+/// Kinds, applications and add-ons one person may want no letters of.
+pub const MOST_MUTES: usize = 500;
 
 words! {
     /// Why an address is not written to any more.
@@ -71,6 +73,40 @@ pub struct Reason {
     pub delivery: Option<DeliveryId>,
 }
 
+/// What a person wants no letters of, whoever owns the hook and whatever address it names. It goes with the person, where a
+/// stop ([`StopLink`]) goes with the address.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mute {
+    /// Events of the kind of this name. Means nothing while its letters cannot be refused
+    /// ([`crate::catalogue::Catalogue::may_refuse`]).
+    Kind(String),
+    /// Events about this application or add-on.
+    Resource(ResourceId),
+}
+
+/// What writes to a person, and what they want none of.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Mail {
+    /// The e-mail hooks of their own space and of their organisations that name them or their address, or that were stopped
+    /// at their address: the space's first, then by organisation, oldest first.
+    pub hooks: Vec<MailHook>,
+    /// At most [`MOST_MUTES`]; an add-on by its own id. Kinds that cannot be refused (any more) are left out.
+    pub mutes: BTreeSet<Mute>,
+}
+
+/// An e-mail hook, as whom it writes to may see it whatever their role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailHook {
+    /// Which.
+    pub id: HookId,
+    /// Whose.
+    pub owner: OwnerId,
+    /// What its owner calls it.
+    pub name: String,
+    /// Since when the reader wants no more of it.
+    pub stopped: Option<Millis>,
+}
+
 /// What an installation asks of letters.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LetterRules {
@@ -102,7 +138,7 @@ pub struct Standing {
     pub meant: bool,
     /// Whether the address takes no letters.
     pub suppressed: bool,
-    /// Whether the reader stopped the hook.
+    /// Whether the reader stopped the hook, or muted the kind or what it is about.
     pub stopped: bool,
     /// Whether a stranger's address was confirmed; members' always are.
     pub consent: Consent,

@@ -1,14 +1,18 @@
 //! What stops or holds letters.
 
-use sonnette_core::ids::EventId;
-use sonnette_core::model::{Cancelled, DAY, Dead, Fact, HOUR, Held, Hook, Millis, SECOND, State, Target};
-use sonnette_core::ports::{Page, Turn, Verdict, Work};
+use sonnette_core::ids::{EventId, ResourceId};
+use sonnette_core::model::{
+    Cancelled, DAY, Dead, Draft, Fact, HOUR, Held, Hook, Millis, Role, SECOND, State, Target, Way,
+};
+use sonnette_core::ports::{Changed, Page, Turn, Verdict, Work};
 use sonnette_core::stops::{
-    Admission, CONFIRM_WITHIN, ConfirmLink, LetterRules, MOST_ASKED_ONE, Question, Reason, StopLink, Why,
+    Admission, CONFIRM_WITHIN, ConfirmLink, LetterRules, MOST_ASKED_ONE, MOST_MUTES, Mail, MailHook, Mute,
+    Question, Reason, StopLink, Why,
 };
 
 use super::{
-    ANN, BOB, ORGANISATION, OWNER, World, email_of, everybody, of_event, of_hook, organisation, user,
+    ADDON, ANN, APPLICATION, BOB, CID, FOREIGN, ORGANISATION, OWNER, STRANGER, World, addon, application,
+    born, email_of, everybody, member, of_event, of_hook, organisation, real_id, user,
 };
 
 const PAGER: &str = "pager@example.net";
@@ -173,6 +177,256 @@ pub async fn who_stopped_a_hook_gets_no_more_of_it_and_all_of_the_others(mut wor
         assert_eq!(world.admit(letter).await, Admission::Go);
     }
     world.check().await;
+}
+
+fn kind(name: &str) -> Mute {
+    Mute::Kind(name.to_owned())
+}
+
+fn is_for(work: &Work, n: u8) -> bool {
+    work.recipient.as_ref().is_some_and(|to| to.address.eq_ignore_ascii_case(&email_of(n)))
+}
+
+impl World {
+    async fn mute(&self, n: u8, mutes: &[Mute]) -> Changed {
+        let mutes = mutes.iter().cloned().collect();
+        self.store().mute(user(n), mutes).await.expect("answered")
+    }
+
+    async fn mail_of(&self, n: u8) -> Mail {
+        self.store().mail(user(n)).await.expect("read").expect("a user")
+    }
+
+    async fn mutes(&self, n: u8) -> Vec<Mute> {
+        self.mail_of(n).await.mutes.into_iter().collect()
+    }
+
+    fn about(&self, kind: &str, resource: ResourceId) -> Draft {
+        Draft { resource: Some(resource), ..self.draft(kind) }
+    }
+
+    /// Asks about every letter that is due; those to this person are expected to be stopped, all others to go.
+    async fn stops_only(&self, n: u8) {
+        let letters = self.letters().await;
+        assert!(letters.iter().any(|letter| is_for(letter, n)), "there is one to ask about");
+        for letter in &letters {
+            let expected =
+                if is_for(letter, n) { Admission::Stop(Cancelled::Unsubscribed) } else { Admission::Go };
+            assert_eq!(self.admit(letter).await, expected, "{letter:?}");
+            match expected {
+                Admission::Go => self.deliver(letter).await,
+                _ => {
+                    self.record(letter, Verdict::End(State::Cancelled(Cancelled::Unsubscribed))).await;
+                }
+            }
+        }
+    }
+
+    async fn all_go(&self) {
+        for letter in &self.letters().await {
+            assert_eq!(self.admit(letter).await, Admission::Go, "{letter:?}");
+            self.deliver(letter).await;
+        }
+    }
+}
+
+/// See the name.
+pub async fn who_mutes_a_kind_or_a_resource_gets_none_of_it_and_all_of_the_rest(mut world: World) {
+    world.mail_there(vec![everybody()]).await;
+    // Waiting already, and leased.
+    world.push().await;
+    let leased = world.letters().await;
+    let muted = [kind("GIT_PUSH"), kind("HOOK_DISABLED"), Mute::Resource(real_id(ADDON))];
+    assert_eq!(world.mute(BOB, &muted).await, Changed::Done);
+    let bobs = leased.iter().find(|letter| is_for(letter, BOB)).expect("one for bob");
+    assert_eq!(world.admit(bobs).await, Admission::Stop(Cancelled::Unsubscribed));
+    world.reopen();
+    world.stops_only(BOB).await;
+    // An add-on under each of its ids, whatever the kind.
+    for id in [addon(ADDON), real_id(ADDON)] {
+        world.accept(world.about("ADDON_CREATION", id)).await;
+        world.stops_only(BOB).await;
+    }
+    world.accept(world.about("APPLICATION_STOP", application(APPLICATION))).await;
+    world.accept(world.draft("CREDITS_ADDED")).await;
+    world.accept(world.draft("HOOK_DISABLED")).await;
+    world.all_go().await;
+    // A hook that names a member's address writes to the member; the same address is nobody's elsewhere.
+    let named = Target::Addresses(vec![email_of(BOB)]);
+    let mut elsewhere = world.mail(vec![named.clone()]);
+    elsewhere.owner = STRANGER.into();
+    world.add(&elsewhere).await;
+    world.accept(Draft { owner: STRANGER.into(), ..world.draft("GIT_PUSH") }).await;
+    world.all_go().await;
+    world.mail_there(vec![named, everybody()]).await;
+    world.push().await;
+    world.stops_only(BOB).await;
+    // Everything again.
+    assert_eq!(world.mute(BOB, &[]).await, Changed::Done);
+    world.push().await;
+    world.accept(world.about("ADDON_CREATION", addon(ADDON))).await;
+    world.all_go().await;
+    world.check().await;
+}
+
+/// See the name.
+pub async fn what_is_muted_while_it_is_held_is_never_sent_nor_summed_up(mut world: World) {
+    world.reopen_with(at_most(1));
+    let hook = world.mail_there(vec![Target::User(user(BOB))]).await;
+    let paused = world.mail_there(vec![Target::User(user(CID))]).await;
+    for kind in ["GIT_PUSH", "GIT_PUSH", "CREDITS_ADDED", "GIT_PUSH"] {
+        world.accept(world.draft(kind)).await;
+    }
+    world.turn(&paused, Turn::Pause).await;
+    world.settle().await;
+    for letter in &world.letters().await {
+        match world.admit(letter).await {
+            Admission::Go => world.deliver(letter).await,
+            other => assert_eq!(other, Admission::Wait(Held::Ceiling)),
+        }
+    }
+    for n in [BOB, CID] {
+        assert_eq!(world.mute(n, &[kind("GIT_PUSH")]).await, Changed::Done);
+    }
+    world.now += HOUR;
+    world.settle().await;
+    let due = world.letters().await;
+    let (muted, summaries): (Vec<_>, Vec<_>) = due.iter().partition(|work| work.event.kind == "GIT_PUSH");
+    assert_eq!((muted.len(), summaries.len()), (2, 1), "{due:?}");
+    assert_eq!(world.data(summaries[0])["kinds"], "1 CREDITS_ADDED");
+    assert!(!world.data(summaries[0]).to_string().contains("commits"), "{}", world.data(summaries[0]));
+    for letter in muted {
+        assert_eq!(world.admit(letter).await, Admission::Stop(Cancelled::Unsubscribed));
+        world.record(letter, Verdict::End(State::Cancelled(Cancelled::Unsubscribed))).await;
+    }
+    let skipped = world.states(&of_hook(&hook)).await;
+    assert_eq!(skipped.iter().filter(|state| **state == State::Cancelled(Cancelled::Skipped)).count(), 1);
+    // What a pause held is asked about when it is released.
+    world.turn(&paused, Turn::CatchUp).await;
+    world.settle().await;
+    let released = world.letters().await;
+    let of_paused = |work: &&Work| work.hook.as_ref().is_some_and(|loaded| loaded.hook.id == paused.id);
+    let released: Vec<_> = released.iter().filter(of_paused).collect();
+    assert_eq!(released.len(), 4);
+    for letter in released {
+        let muted = letter.event.kind == "GIT_PUSH";
+        let expected = if muted { Admission::Stop(Cancelled::Unsubscribed) } else { Admission::Go };
+        assert_eq!(world.admit(letter).await, expected);
+    }
+    world.check().await;
+}
+
+/// See the name.
+pub async fn mutes_are_replaced_whole_and_only_by_what_is_the_persons(mut world: World) {
+    let own = application(40);
+    let fact = Fact::Resource { id: own.clone(), real_id: None, owner: user(BOB).into(), name: None };
+    world.learn(vec![fact]).await;
+    let first = [kind("GIT_PUSH"), Mute::Resource(own.clone()), Mute::Resource(application(APPLICATION))];
+    assert_eq!(world.mute(BOB, &first).await, Changed::Done);
+    assert_eq!(world.mute(BOB, &first).await, Changed::Done, "once more is no more");
+    for foreign in [application(FOREIGN), application(99)] {
+        let wish = [kind("CREDITS_ADDED"), Mute::Resource(foreign.clone())];
+        assert_eq!(world.mute(BOB, &wish).await, Changed::ForeignResource(foreign));
+    }
+    assert_eq!(world.mute(ANN, &[Mute::Resource(own.clone())]).await, Changed::ForeignResource(own));
+    let many: Vec<_> = (0..=MOST_MUTES).map(|n| kind(&format!("KIND_{n}"))).collect();
+    assert_eq!(world.mute(BOB, &many).await, Changed::TooMany);
+    assert_eq!(world.mute(99, &[]).await, Changed::UnknownOwner);
+    assert_eq!(world.store().mail(user(99)).await.expect("read"), None);
+    world.reopen();
+    let mut expected = first.to_vec();
+    expected.sort();
+    assert_eq!(world.mutes(BOB).await, expected, "what is refused changes nothing");
+    assert!(world.mutes(ANN).await.is_empty());
+    // One add-on is one, by its own id; what cannot be refused (any more) is not shown.
+    let wish = [
+        Mute::Resource(addon(ADDON)),
+        Mute::Resource(real_id(ADDON)),
+        kind("HOOK_DISABLED"),
+        kind("SIGN_IN"),
+    ];
+    assert_eq!(world.mute(BOB, &wish).await, Changed::Done);
+    assert_eq!(world.mutes(BOB).await, [Mute::Resource(addon(ADDON))]);
+    let full: Vec<_> = (0..MOST_MUTES).map(|n| kind(&format!("KIND_{n}"))).collect();
+    assert_eq!(world.mute(BOB, &full).await, Changed::Done);
+}
+
+/// See the name.
+pub async fn mutes_go_with_the_membership_the_resource_and_the_person(mut world: World) {
+    let (of_app, of_addon) = (Mute::Resource(application(APPLICATION)), Mute::Resource(addon(ADDON)));
+    let wish = [kind("GIT_PUSH"), of_addon.clone(), of_app];
+    for n in [ANN, BOB, CID] {
+        assert_eq!(world.mute(n, &wish).await, Changed::Done);
+    }
+    world.learn(vec![Fact::MemberGone { organisation: ORGANISATION, user: user(BOB) }]).await;
+    world.learn(vec![member(BOB, Role::Developer)]).await;
+    assert_eq!(world.mutes(BOB).await, [kind("GIT_PUSH")]);
+    // A resource that is gone stays muted for what is still owed about it, until it is forgotten.
+    world.learn(vec![Fact::ResourceGone { id: application(APPLICATION), owner: OWNER }]).await;
+    world.settle().await;
+    assert_eq!(world.mutes(ANN).await, wish);
+    assert_eq!(world.mute(ANN, &wish).await, Changed::Done, "as it is shown it can be kept");
+    world.now += DAY;
+    world.tidy(world.now - 1, 0).await;
+    assert_eq!(world.mutes(ANN).await, [kind("GIT_PUSH"), of_addon]);
+    world.learn(vec![Fact::UserGone(user(CID)), Fact::OrganisationGone(ORGANISATION)]).await;
+    assert_eq!(world.store().mail(user(CID)).await.expect("read"), None);
+    assert_eq!(world.mute(CID, &[]).await, Changed::UnknownOwner);
+    world.now += SECOND;
+    world.settle().await;
+    world.learn(vec![born(CID), organisation(ORGANISATION), member(CID, Role::Accounting)]).await;
+    assert!(world.mutes(CID).await.is_empty(), "another person of that id");
+    assert_eq!(world.mutes(ANN).await, [kind("GIT_PUSH")]);
+}
+
+/// See the name.
+pub async fn a_person_sees_every_hook_that_writes_to_them_and_which_they_stopped(mut world: World) {
+    let roles = |roles: &[Role]| Target::Organisation { roles: roles.iter().copied().collect() };
+    let mut theirs = Vec::new();
+    for target in [
+        everybody(),
+        roles(&[Role::Developer]),
+        Target::User(user(BOB)),
+        Target::Maker(user(BOB)),
+        Target::Addresses(vec![PAGER.to_owned(), email_of(BOB).to_uppercase()]),
+    ] {
+        world.now += SECOND;
+        theirs.push(world.mail_there(vec![stranger(), target]).await);
+    }
+    for target in [roles(&[Role::Admin]), Target::User(user(ANN)), stranger()] {
+        world.mail_there(vec![target]).await;
+    }
+    world.webhook_there(1).await;
+    let mut own = world.mail(vec![roles(&[Role::Accounting])]);
+    own.owner = user(BOB).into();
+    world.add(&own).await;
+    let mut elsewhere = world.mail(vec![Target::Addresses(vec![email_of(BOB)])]);
+    elsewhere.owner = STRANGER.into();
+    world.add(&elsewhere).await;
+    let deleted = world.mail_there(vec![everybody()]).await;
+    world.store().delete_hook(deleted.id).await.expect("deleted");
+
+    assert!(world.stop(&theirs[1], &email_of(BOB).to_lowercase(), true).await);
+    assert!(world.stop(&theirs[2], &email_of(ANN), true).await);
+    let shown =
+        |hook: &Hook, stopped| MailHook { id: hook.id, owner: hook.owner, name: hook.name.clone(), stopped };
+    let mut expected = vec![shown(&own, None)];
+    expected.extend(theirs.iter().enumerate().map(|(n, hook)| shown(hook, (n == 1).then_some(world.now))));
+    assert_eq!(world.mail_of(BOB).await.hooks, expected);
+    // What one stopped stays in sight, though it would not write any more.
+    let mut hook = theirs[1].clone();
+    hook.way = match hook.way {
+        Way::Email { destination, .. } => Way::Email { destination, targets: vec![stranger()] },
+        other => other,
+    };
+    world.store().replace_hook(hook, world.now).await.expect("replaced");
+    world.reopen();
+    assert_eq!(world.mail_of(BOB).await.hooks, expected);
+    assert!(world.stop(&theirs[1], &email_of(BOB), false).await);
+    expected.remove(2);
+    assert_eq!(world.mail_of(BOB).await.hooks, expected);
+    world.learn(vec![Fact::MemberGone { organisation: ORGANISATION, user: user(BOB) }]).await;
+    assert_eq!(world.mail_of(BOB).await.hooks, expected[..1]);
 }
 
 /// See the name.

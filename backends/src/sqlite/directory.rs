@@ -100,6 +100,10 @@ pub(super) fn learn(unit: &mut Unit<'_>, fact: &Fact, now: Millis) -> rusqlite::
         Fact::MemberGone { organisation, user } => {
             db.prepare_cached("DELETE FROM members WHERE organisation = ?1 AND user = ?2")?
                 .execute(params![Col(*organisation), Col(*user)])?;
+            db.prepare_cached(
+                "DELETE FROM mutes WHERE user = ?1 AND resource IN (SELECT id FROM resources WHERE owner = ?2)",
+            )?
+            .execute(params![Col(*user), Col(OwnerId::from(*organisation))])?;
             unit.grew((*user).into());
         }
         Fact::Resource { id, real_id, owner, name } => {

@@ -333,6 +333,7 @@ fn erase_slice(unit: &mut Unit<'_>, owner: OwnerId) -> rusqlite::Result<i64> {
         "DELETE FROM tallies WHERE hook IN (SELECT id FROM hooks WHERE owner = ?1)",
         "DELETE FROM stopped WHERE hook IN (SELECT id FROM hooks WHERE owner = ?1)",
         "DELETE FROM confirmations WHERE owner = ?1",
+        "DELETE FROM mutes WHERE resource IN (SELECT id FROM resources WHERE owner = ?1)",
         "DELETE FROM hooks WHERE owner = ?1",
         "DELETE FROM resources WHERE owner = ?1",
     ] {
@@ -340,6 +341,7 @@ fn erase_slice(unit: &mut Unit<'_>, owner: OwnerId) -> rusqlite::Result<i64> {
     }
     match owner {
         OwnerId::User(id) => {
+            db.prepare_cached("DELETE FROM mutes WHERE user = ?1")?.execute([Col(id)])?;
             db.prepare_cached("DELETE FROM users WHERE id = ?1")?.execute([Col(id)])?;
         }
         OwnerId::Organisation(id) => {
@@ -364,7 +366,12 @@ fn forget_the_rest(unit: &mut Unit<'_>, now: Millis, before: Millis) -> rusqlite
     ] {
         rows += db.prepare_cached(sql)?.execute([oldest])?;
     }
-    rows += db.prepare_cached("DELETE FROM resources WHERE closed > 0 AND closed < ?1")?.execute([before])?;
+    for sql in [
+        "DELETE FROM mutes WHERE resource IN (SELECT id FROM resources WHERE closed > 0 AND closed < ?1)",
+        "DELETE FROM resources WHERE closed > 0 AND closed < ?1",
+    ] {
+        rows += db.prepare_cached(sql)?.execute([before])?;
+    }
     rows += db
         .prepare_cached(
             "DELETE FROM failures WHERE (hook, n) IN (SELECT hook, n FROM failures WHERE at < ?1 LIMIT ?2)",

@@ -26,7 +26,7 @@ mod stops;
 mod work;
 mod writer;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -51,7 +51,9 @@ use sonnette_core::ports::{
 };
 use sonnette_core::private::PrivateLetter;
 use sonnette_core::secret::{Sealer, Secret};
-use sonnette_core::stops::{Admission, ConfirmLink, LetterRules, Question, Reason, StopLink, Suppression};
+use sonnette_core::stops::{
+    Admission, ConfirmLink, LetterRules, Mail, Mute, Question, Reason, StopLink, Suppression,
+};
 use tokio::sync::{Notify, Semaphore};
 
 use agenda::Agenda;
@@ -74,6 +76,7 @@ const SCHEMA: &[&str] = &[
     include_str!("stops.sql"),
     include_str!("held.sql"),
     include_str!("tallies.sql"),
+    include_str!("mutes.sql"),
 ];
 
 /// What an installation may set.
@@ -472,6 +475,14 @@ impl Store for Sqlite {
 
     async fn stop_letters(&self, link: StopLink, stop: bool, now: Millis) -> Stored<bool> {
         self.writer()?.guarded(move |unit| stops::stop_letters(unit, &link, stop, now)).await
+    }
+
+    async fn mail(&self, user: UserId) -> Stored<Option<Mail>> {
+        self.read(move |db, shared| stops::mail(db, shared, user)).await
+    }
+
+    async fn mute(&self, user: UserId, mutes: BTreeSet<Mute>) -> Stored<Changed> {
+        self.writer()?.guarded(move |unit| stops::mute(unit, user, &mutes)).await
     }
 
     async fn question(&self, link: ConfirmLink, now: Millis) -> Stored<Question> {

@@ -1,24 +1,24 @@
 //! What stops or holds letters: who takes none, who wants none of a hook, strangers to be asked, and the ceiling.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use sonnette_core::address;
 use sonnette_core::ids::{DeliveryId, DestinationId, EventId, HookId, OwnerId, UserId};
 use sonnette_core::lang::Lang;
 use sonnette_core::message::{self, LinkTemplates};
 use sonnette_core::model::{
-    Cancelled, Draft, HOUR, Held, Hook, HookState, Ingested, Millis, Recipient, State,
+    Cancelled, Draft, HOUR, Held, Hook, HookState, Ingested, Millis, Recipient, Role, State, Target, Way,
 };
-use sonnette_core::model::{Target, Way};
-use sonnette_core::ports::{Page, Ticket};
+use sonnette_core::ports::{Changed, Page, Ticket};
 use sonnette_core::private::{Private, PrivateLetter};
 use sonnette_core::secret::Secret;
 use sonnette_core::stops::{
-    self, Admission, CONFIRM_WITHIN, ConfirmLink, Consent, LATEST, MOST_ASKED, MOST_ASKED_ONE, Question,
-    Reason, Standing, StopLink, Suppression,
+    self, Admission, CONFIRM_WITHIN, ConfirmLink, Consent, LATEST, MOST_ASKED, MOST_ASKED_ONE, MOST_MUTES,
+    Mail, MailHook, Mute, Question, Reason, Standing, StopLink, Suppression,
 };
 
-use super::rows::{Col, bad, col};
+use super::rows::{Col, bad, col, targets_from_text};
 use super::work::{Row1, event_of, held_for, move_tally, recipient, row, stale};
 use super::writer::Unit;
 use super::{Shared, directory, hooks, intake, private, work};
@@ -37,23 +37,35 @@ const SUMMARY_LASTS: Millis = 24 * HOUR;
 struct Letter {
     owner: OwnerId,
     kind: String,
+    resource: Option<String>,
     hook: Option<i64>,
     destination: DestinationId,
     to: Recipient,
 }
 
+/// What [`letter_of`] reads.
+const LETTER: &str = "e.owner, e.kind, e.resource, d.hook, d.destination, d.address, d.user";
+const LETTER_COLUMNS: usize = 7;
+
+/// Reads [`LETTER`] from column `at` on; `None` if it is not known for whom it is.
+fn letter_of(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<Letter>> {
+    let Some(to) = recipient(row, at + 5)? else { return Ok(None) };
+    Ok(Some(Letter {
+        owner: col(row, at)?,
+        kind: row.get(at + 1)?,
+        resource: row.get(at + 2)?,
+        hook: row.get(at + 3)?,
+        destination: DestinationId(row.get(at + 4)?),
+        to,
+    }))
+}
+
 fn letter(db: &Connection, id: DeliveryId) -> rusqlite::Result<Option<Letter>> {
     let found = db
-        .prepare_cached(
-            "SELECT e.owner, e.kind, d.hook, d.destination, d.address, d.user
-             FROM deliveries d JOIN events e ON e.id = d.event WHERE d.event = ?1 AND d.n = ?2",
-        )?
-        .query_row(params![id.event.0, id.n], |row| {
-            let to = recipient(row, 4)?;
-            let (owner, kind, hook) = (col(row, 0)?, row.get(1)?, row.get(2)?);
-            let destination = DestinationId(row.get(3)?);
-            Ok(to.map(|to| Letter { owner, kind, hook, destination, to }))
-        })
+        .prepare_cached(&format!(
+            "SELECT {LETTER} FROM deliveries d JOIN events e ON e.id = d.event WHERE d.event = ?1 AND d.n = ?2"
+        ))?
+        .query_row(params![id.event.0, id.n], |row| letter_of(row, 0))
         .optional()?;
     Ok(found.flatten())
 }
@@ -115,7 +127,7 @@ fn standing(
         locked: shared.catalogue.find(&letter.kind).is_some_and(|(_, kind)| kind.locked || kind.private),
         meant: private || work::is_meant(db, letter.owner, letter.hook, &letter.to)?,
         suppressed: is_suppressed(db, key)?,
-        stopped: is_stopped(db, letter.hook, key)?,
+        stopped: is_unwanted(db, letter, key)?,
         consent: if stranger { consent(db, shared, letter.owner, &letter.to.address, now)? } else { Consent::Given },
         sent: match shared.letters.ceiling {
             0 => 0,
@@ -133,8 +145,26 @@ fn is_suppressed(db: &Connection, key: &[u8; 32]) -> rusqlite::Result<bool> {
     db.prepare_cached("SELECT 1 FROM suppressions WHERE key = ?1")?.exists([key])
 }
 
-fn is_stopped(db: &Connection, hook: Option<i64>, key: &[u8; 32]) -> rusqlite::Result<bool> {
-    db.prepare_cached("SELECT 1 FROM stopped WHERE hook = ?1 AND key = ?2")?.exists(params![hook, key])
+/// Whether its reader stopped the hook, or muted the kind or what it is about.
+fn is_unwanted(db: &Connection, letter: &Letter, key: &[u8]) -> rusqlite::Result<bool> {
+    let stopped = db
+        .prepare_cached("SELECT 1 FROM stopped WHERE hook = ?1 AND key = ?2")?
+        .exists(params![letter.hook, key])?;
+    if stopped {
+        return Ok(true);
+    }
+    let user = match letter.to.user {
+        Some(user) => Some(user),
+        // A hook that names a member's address writes to the member.
+        None => member_at(db, letter.owner, &letter.to.address)?,
+    };
+    let Some(user) = user else { return Ok(false) };
+    db.prepare_cached(
+        "SELECT 1 FROM mutes WHERE user = ?1 AND kind = ?2 AND resource = ''
+         UNION ALL SELECT 1 FROM mutes WHERE user = ?1 AND kind = ''
+           AND resource IN (SELECT id FROM resources WHERE id = ?3 OR real_id = ?3)",
+    )?
+    .exists(params![Col(user), letter.kind, letter.resource])
 }
 
 /// Holds a letter until then, and takes its ticket back.
@@ -327,6 +357,76 @@ pub(super) fn stopped(
         .collect()
 }
 
+// ---------------------------------------------------------------------------------------------- one person's letters
+
+pub(super) fn mail(db: &Connection, shared: &Shared, id: UserId) -> rusqlite::Result<Option<Mail>> {
+    let Some(user) = directory::user(db, id)? else { return Ok(None) };
+    let key = stops::key(&shared.sealer, &user.email);
+    let all = Page { after: None, limit: usize::MAX };
+    let organisations = directory::organisations(db, Some(id), all)?;
+    let organisations = organisations.into_iter().map(|(one, role)| (OwnerId::from(one.id), role));
+    let mut hooks = Vec::new();
+    let mut of_owner = db.prepare_cached(
+        "SELECT h.id, h.name, h.targets, s.at FROM hooks h LEFT JOIN stopped s ON s.hook = h.id AND s.key = ?2
+         WHERE h.owner = ?1 AND h.deleted IS NULL AND h.targets IS NOT NULL ORDER BY h.created_at, h.id",
+    )?;
+    let person = Recipient { address: user.email, user: Some(id) };
+    let address = Recipient { user: None, ..person.clone() };
+    for (owner, role) in std::iter::once((OwnerId::from(id), Some(Role::Admin))).chain(organisations) {
+        let mut rows = of_owner.query(params![Col(owner), key])?;
+        while let Some(row) = rows.next()? {
+            let stopped: Option<Millis> = row.get(3)?;
+            let targets = targets_from_text(&row.get::<_, String>(2)?)?;
+            let means =
+                |target: &Target| target.means(owner, &person, role) || target.means(owner, &address, None);
+            if stopped.is_some() || targets.iter().any(means) {
+                hooks.push(MailHook { id: HookId(row.get(0)?), owner, name: row.get(1)?, stopped });
+            }
+        }
+    }
+    let mut mutes = BTreeSet::new();
+    let mut muted = db.prepare_cached("SELECT kind, resource FROM mutes WHERE user = ?1")?;
+    let mut rows = muted.query([Col(id)])?;
+    while let Some(row) = rows.next()? {
+        let kind: String = row.get(0)?;
+        if kind.is_empty() {
+            mutes.insert(Mute::Resource(col(row, 1)?));
+        } else if shared.catalogue.may_refuse(&kind) {
+            mutes.insert(Mute::Kind(kind));
+        }
+    }
+    Ok(Some(Mail { hooks, mutes }))
+}
+
+pub(super) fn mute(unit: &mut Unit<'_>, user: UserId, mutes: &BTreeSet<Mute>) -> rusqlite::Result<Changed> {
+    let db = unit.db;
+    if !directory::is_open(db, user.into())? {
+        return Ok(Changed::UnknownOwner);
+    }
+    if mutes.len() > MOST_MUTES {
+        return Ok(Changed::TooMany);
+    }
+    let mut columns: Vec<(&str, String)> = Vec::new();
+    for mute in mutes {
+        match mute {
+            Mute::Kind(kind) => columns.push((kind, String::new())),
+            Mute::Resource(id) => match directory::find_resource(db, id)? {
+                Some(found) if directory::role_even_closed(db, found.owner, user)?.is_some() => {
+                    columns.push(("", found.id.to_string()));
+                }
+                _ => return Ok(Changed::ForeignResource(id.clone())),
+            },
+        }
+    }
+    db.prepare_cached("DELETE FROM mutes WHERE user = ?1")?.execute([Col(user)])?;
+    let mut insert =
+        db.prepare_cached("INSERT OR IGNORE INTO mutes (user, kind, resource) VALUES (?1, ?2, ?3)")?;
+    for (kind, resource) in columns {
+        insert.execute(params![Col(user), kind, resource])?;
+    }
+    Ok(Changed::Done)
+}
+
 // ------------------------------------------------------------------------------------------------- confirmation
 
 /// Whether a bare address wants an owner's letters. One that is a member's needs not be asked.
@@ -337,7 +437,7 @@ fn consent(
     address: &str,
     now: Millis,
 ) -> rusqlite::Result<Consent> {
-    if shared.letters.confirm.is_none() || is_members(db, owner, address)? {
+    if shared.letters.confirm.is_none() || member_at(db, owner, address)?.is_some() {
         return Ok(Consent::Given);
     }
     let found: Option<(Millis, Option<Millis>)> = db
@@ -354,15 +454,21 @@ fn consent(
     })
 }
 
-/// Whether an address is that of one of the owner's people.
-fn is_members(db: &Connection, owner: OwnerId, address: &str) -> rusqlite::Result<bool> {
-    let same = |email: &str| email.to_lowercase() == address.to_lowercase();
-    Ok(match owner {
-        OwnerId::User(id) => directory::person(db, id)?.is_some_and(|user| same(&user.email)),
-        OwnerId::Organisation(id) => {
-            directory::members(db, id)?.iter().any(|member| same(&member.user.email))
+/// Who of the owner's people has an address.
+fn member_at(db: &Connection, owner: OwnerId, address: &str) -> rusqlite::Result<Option<UserId>> {
+    match owner {
+        OwnerId::User(id) => {
+            let user = directory::person(db, id)?;
+            Ok(user.filter(|user| address::same(&user.email, address)).map(|user| user.id))
         }
-    })
+        OwnerId::Organisation(id) => db
+            .prepare_cached(
+                "SELECT u.id FROM users u JOIN members m ON m.user = u.id
+                 WHERE lower(u.email) = lower(?1) AND u.closed = 0 AND m.organisation = ?2 ORDER BY u.id LIMIT 1",
+            )?
+            .query_row(params![address, Col(id)], |row| col(row, 0))
+            .optional(),
+    }
 }
 
 /// A hook was saved: asks the strangers it names, unless they were asked and may still answer.
@@ -601,10 +707,14 @@ pub(super) fn sum_up(unit: &mut Unit<'_>, now: Millis, slice: i64) -> rusqlite::
             .db
             .prepare_cached("SELECT 1 FROM summed_up WHERE key = ?1 AND until = ?2 AND hook = ?3")?
             .exists(params![key, until, before.hook.unwrap_or(HOUSE)])?;
-        if told {
+        let unwanted = match letter(unit.db, one.id)? {
+            Some(letter) => is_unwanted(unit.db, &letter, &key)?,
+            None => false,
+        };
+        if told && !unwanted {
             put(unit, one.id, &before, State::Cancelled(Cancelled::Skipped))?;
         } else {
-            // Its hook is paused, or its reader left or stopped it meanwhile: it is asked again whether it may go.
+            // Its hook is paused, or its reader left or wants none of it meanwhile: it is asked again whether it may go.
             let_go(unit, one.id, &before, now)?;
         }
     }
@@ -628,35 +738,19 @@ fn stand_for(unit: &mut Unit<'_>, key: &[u8], until: Millis, now: Millis) -> rus
     const FROM: &str = "FROM kept_back k JOIN deliveries d ON d.event = k.event AND d.n = k.n JOIN events e ON e.id = k.event
          WHERE k.why = ?1 AND k.key = ?2 AND k.until = ?3 AND d.state = ?4";
     let (db, held) = (unit.db, Col(State::Held(Held::Ceiling)));
-    struct Group {
-        owner: OwnerId,
-        hook: Option<i64>,
-        kind: String,
-        to: Option<Recipient>,
-        count: u64,
-    }
-    let groups: Vec<Group> = db
-        .prepare_cached(&format!(
-            "SELECT e.owner, d.hook, e.kind, d.address, d.user, count(*) {FROM} GROUP BY 1, 2, 3, 4, 5"
-        ))?
+    let groups: Vec<(Option<Letter>, i64)> = db
+        .prepare_cached(&format!("SELECT {LETTER}, count(*) {FROM} GROUP BY 1, 2, 3, 4, 5, 6, 7"))?
         .query_map(params![CEILING, key, until, held], |row| {
-            let count: i64 = row.get(5)?;
-            Ok(Group {
-                owner: col(row, 0)?,
-                hook: row.get(1)?,
-                kind: row.get(2)?,
-                to: recipient(row, 3)?,
-                count: u64::try_from(count).unwrap_or_default(),
-            })
+            Ok((letter_of(row, 0)?, row.get(LETTER_COLUMNS)?))
         })?
         .collect::<rusqlite::Result<_>>()?;
     let digest: [u8; 32] = key.try_into().map_err(bad)?;
     let suppressed = is_suppressed(db, &digest)?;
     let mut kinds: BTreeMap<String, u64> = BTreeMap::new();
     let mut told: BTreeMap<i64, (OwnerId, Recipient)> = BTreeMap::new();
-    for group in groups {
-        let Some(to) = group.to else { continue };
-        let tells = match group.hook {
+    for (letter, count) in groups {
+        let Some(letter) = letter else { continue };
+        let tells = match letter.hook {
             None => true,
             Some(hook) => db
                 .prepare_cached("SELECT 1 FROM hooks WHERE id = ?1 AND deleted IS NULL AND state = ?2")?
@@ -664,13 +758,13 @@ fn stand_for(unit: &mut Unit<'_>, key: &[u8], until: Millis, now: Millis) -> rus
         };
         if suppressed
             || !tells
-            || is_stopped(db, group.hook, &digest)?
-            || !work::is_meant(db, group.owner, group.hook, &to)?
+            || is_unwanted(db, &letter, key)?
+            || !work::is_meant(db, letter.owner, letter.hook, &letter.to)?
         {
             continue;
         }
-        *kinds.entry(group.kind).or_default() += group.count;
-        told.insert(group.hook.unwrap_or(HOUSE), (group.owner, to));
+        *kinds.entry(letter.kind).or_default() += u64::try_from(count).unwrap_or_default();
+        told.insert(letter.hook.unwrap_or(HOUSE), (letter.owner, letter.to));
     }
     let Some((owner, to)) = told.values().next().cloned() else { return Ok(()) };
     let lang = match to.user {
@@ -680,14 +774,18 @@ fn stand_for(unit: &mut Unit<'_>, key: &[u8], until: Millis, now: Millis) -> rus
     let mut latest = Vec::new();
     let events = db
         .prepare_cached(&format!(
-            "SELECT e.id, e.owner, e.kind, e.resource, e.frame, d.hook {FROM} ORDER BY k.event DESC, k.n DESC LIMIT ?5"
+            "SELECT e.id, e.owner, e.kind, e.resource, e.frame, {LETTER} {FROM} ORDER BY k.event DESC, k.n DESC LIMIT ?5"
         ))?
         .query_map(params![CEILING, key, until, held, 10 * directory::limit(LATEST)], |row| {
-            Ok((event_of(row)?, row.get::<_, Option<i64>>(5)?))
+            Ok((event_of(row)?, letter_of(row, 5)?))
         })?
         .collect::<rusqlite::Result<Vec<_>>>()?;
-    for (event, hook) in events {
-        if latest.len() < LATEST && told.contains_key(&hook.unwrap_or(HOUSE)) {
+    for (event, letter) in events {
+        let Some(letter) = letter else { continue };
+        if latest.len() < LATEST
+            && told.contains_key(&letter.hook.unwrap_or(HOUSE))
+            && !is_unwanted(db, &letter, key)?
+        {
             let names = directory::names(db, event.owner, event.resource.as_ref(), message::author(&event))?;
             let message =
                 message::of(&unit.shared.catalogue, &event, &names, &LinkTemplates::default(), lang);

@@ -548,25 +548,11 @@ pub(super) fn is_meant(
             }
         }
     };
-    for target in &targets {
-        let meant = match (target, recipient.user) {
-            (Target::Addresses(addresses), None) => {
-                addresses.iter().any(|address| directory::canonical_address(address) == recipient.address)
-            }
-            (Target::User(id) | Target::Maker(id), Some(user)) => {
-                *id == user && directory::role_even_closed(db, owner, user)?.is_some()
-            }
-            (Target::Organisation { roles }, Some(user)) => directory::role_even_closed(db, owner, user)?
-                .is_some_and(|role| {
-                    roles.is_empty() || matches!(owner, OwnerId::User(_)) || roles.contains(&role)
-                }),
-            _ => false,
-        };
-        if meant {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    let role = match recipient.user {
+        Some(user) => directory::role_even_closed(db, owner, user)?,
+        None => None,
+    };
+    Ok(targets.iter().any(|target| target.means(owner, recipient, role)))
 }
 
 /// The state a hook's rows are held in.

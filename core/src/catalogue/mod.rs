@@ -299,6 +299,11 @@ impl Catalogue {
         self.family(name).is_some() || self.find(name).is_some_and(|(_, kind)| !kind.private)
     }
 
+    /// Whether a reader may want no letters of a kind of this name: it is neither locked nor private.
+    pub fn may_refuse(&self, name: &str) -> bool {
+        self.find(name).is_some_and(|(_, kind)| !kind.locked && !kind.private)
+    }
+
     /// The kinds some names stand for, families opened. Names that are not (any more) in the catalogue, and private
     /// kinds, stand for nothing.
     pub fn open(&self, names: &[String]) -> KindSet {

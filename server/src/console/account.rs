@@ -1,4 +1,4 @@
-//! A person's own page: how they read, their tokens, where they are signed in.
+//! A person's own page: how they read, what they want by e-mail (`mail`), their tokens, where they are signed in.
 
 use std::sync::LazyLock;
 
@@ -10,6 +10,7 @@ use sonnette_core::ports::Which;
 
 use super::form::{Checked, Form};
 use super::frame::{Frame, Section, show};
+use super::mail::{MailCard, TypedMail};
 use super::oops::Oops;
 use super::reader::Visitor;
 use super::time::Moment;
@@ -62,6 +63,7 @@ struct ShownSession {
 /// What is typed, and what is wrong with it.
 #[derive(Default)]
 struct Typed {
+    mail: Option<TypedMail>,
     lang: Option<String>,
     zone: Option<String>,
     wrong_zone: bool,
@@ -78,6 +80,7 @@ struct AccountPage {
     langs: Options,
     zones: Options,
     wrong_zone: bool,
+    mail: MailCard,
     tokens: Vec<ShownToken>,
     token: String,
     wrong_token: Option<&'static str>,
@@ -92,9 +95,21 @@ pub(super) async fn page(State(site): At, visitor: Visitor, request: Request) ->
         "saved" => Some(lang.said_saved()),
         "revoked" => Some(lang.said_revoked()),
         "ended" => Some(lang.said_ended()),
+        "stopped" => Some(lang.said_mail_stopped()),
+        "again" => Some(lang.said_mail_again()),
         _ => None,
     };
     shown(&site, &visitor, StatusCode::OK, said, Typed::default()).await
+}
+
+/// The page with what is typed about e-mails.
+pub(super) async fn with_mail(
+    site: &Site,
+    visitor: &Visitor,
+    status: StatusCode,
+    typed: TypedMail,
+) -> Result<Response, Oops> {
+    shown(site, visitor, status, None, Typed { mail: Some(typed), ..Typed::default() }).await
 }
 
 async fn shown(
@@ -116,6 +131,7 @@ async fn shown(
         langs: Options::new(&chosen, [(String::new(), langs)]),
         zones: zones(&typed.zone.unwrap_or_else(|| person.user.zone.clone())),
         wrong_zone: typed.wrong_zone,
+        mail: MailCard::of(site, visitor, typed.mail).await?,
         tokens: tokens
             .into_iter()
             .rev()

@@ -1,6 +1,6 @@
 //! Adding and editing a hook. The API's own rules judge what is typed; their word is put beside the field it is about.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use axum::Extension;
 use axum::extract::State;
@@ -13,6 +13,7 @@ use sonnette_core::ports::Changed;
 use sonnette_core::signing;
 use url::Url;
 
+use super::choice::{self, Choice, Group, Tick};
 use super::describe;
 use super::form::Form;
 use super::frame::{Frame, show};
@@ -28,34 +29,6 @@ use super::words::{Lang, Words};
 use crate::contract::problem::{Id, Problem};
 use crate::egress::guard::Refused;
 use crate::http::{At, Place, Site};
-
-/// Applications and add-ons, and members, shown besides those chosen.
-const SHOWN: usize = 50;
-
-/// A box to tick.
-struct Tick {
-    value: String,
-    label: String,
-    hint: String,
-    ticked: bool,
-}
-
-/// Boxes under one heading.
-struct Group {
-    title: String,
-    ticks: Vec<Tick>,
-    open: bool,
-}
-
-/// The applications and add-ons to choose from.
-#[derive(askama::Template)]
-#[template(path = "console/resources.html")]
-struct Choice {
-    w: Lang,
-    ticks: Vec<Tick>,
-    more: Option<String>,
-    searched: bool,
-}
 
 /// One URL of the form.
 struct UrlField {
@@ -167,21 +140,8 @@ async fn page(
         ["META_DEPLOYMENT_RESULT", "META_SERVICE_LIFECYCLE", "META_SERVICE_MANAGEMENT", "META_CREDITS"];
     let mut families: Vec<_> = families.collect();
     families.sort_by_key(|one| order.iter().position(|name| *name == one.value).unwrap_or(order.len()));
-    let mut kinds: Vec<Group> = Vec::new();
-    for kind in catalogue.kinds().iter().filter(|kind| !kind.private) {
-        let title = lang.named(&kind.category).unwrap_or(&kind.category);
-        let one = tick(&kind.name, kind.name.clone());
-        let at = kinds.iter().position(|group| group.title == title).unwrap_or_else(|| {
-            kinds.push(Group { title: title.to_owned(), ticks: Vec::new(), open: false });
-            kinds.len() - 1
-        });
-        kinds[at].open |= one.ticked;
-        kinds[at].ticks.push(one);
-    }
-    // What is deployed is what most people look for.
-    let first =
-        ["Deployment", "Application", "Add-on", "Organisation"].map(|name| lang.named(name).unwrap_or(name));
-    kinds.sort_by_key(|group| first.iter().position(|name| *name == group.title).unwrap_or(first.len()));
+    let kinds =
+        choice::kinds(lang, catalogue, |kind| Some(tick(&kind.name, kind.name.clone())), |one| one.ticked);
     let (roles, members) = if sort == Sort::Emails {
         (role_ticks(lang, &typed), member_ticks(site, here, &typed).await?)
     } else {
@@ -259,54 +219,9 @@ async fn member_ticks(site: &Site, here: &Here, typed: &Typed) -> Result<Vec<Tic
     Ok(ticks)
 }
 
-/// Those chosen first, whatever is looked for, then the first of those that match.
 async fn choice(site: &Site, lang: Lang, here: &Here, typed: &Typed, q: &str) -> Result<Choice, Oops> {
-    let mut all = site.parts.store.resources(here.owner).await?;
-    all.sort_by_cached_key(|one| one.name.to_lowercase());
-    let chosen: HashSet<&str> = typed.scope.iter().map(String::as_str).collect();
-    let is_chosen = |one: &sonnette_core::model::Resource| {
-        chosen.contains(one.id.as_str())
-            || one.real_id.as_ref().is_some_and(|id| chosen.contains(id.as_str()))
-    };
-    let mut ticks: Vec<_> = Vec::new();
-    let mut known: HashSet<&str> = HashSet::new();
-    for one in all.iter().filter(|one| is_chosen(one)) {
-        // An add-on has two ids; the one chosen stays.
-        let real = one.real_id.as_ref().filter(|id| chosen.contains(id.as_str()));
-        let value = real.unwrap_or(&one.id).as_str();
-        known.extend([one.id.as_str(), value]);
-        ticks.push(Tick {
-            value: value.to_owned(),
-            label: one.name.clone(),
-            hint: one.id.to_string(),
-            ticked: true,
-        });
-    }
-    let gone = typed.scope.iter().filter(|id| !known.contains(id.as_str()));
-    ticks.extend(gone.map(|id| Tick {
-        value: id.clone(),
-        label: id.clone(),
-        hint: lang.resource_gone().to_owned(),
-        ticked: true,
-    }));
-    let wanted = q.trim().to_lowercase();
-    let mut rest = all.iter().filter(|one| {
-        !is_chosen(one)
-            && (wanted.is_empty() || one.name.to_lowercase().contains(&wanted) || one.id.as_str() == wanted)
-    });
-    ticks.extend(rest.by_ref().take(SHOWN).map(|one| Tick {
-        value: one.id.to_string(),
-        label: one.name.clone(),
-        hint: one.id.to_string(),
-        ticked: false,
-    }));
-    let more = rest.count();
-    Ok(Choice {
-        w: lang,
-        ticks,
-        more: (more > 0).then(|| lang.more_resources(lang.count(more.try_into().unwrap_or_default()))),
-        searched: !wanted.is_empty(),
-    })
+    let all = site.parts.store.resources(here.owner).await?;
+    Ok(Choice::of(lang, "scope", all, &typed.scope, q, |one| one.id.to_string()))
 }
 
 fn url_fields(

@@ -8,6 +8,7 @@
 use axum::extract::{Path, State};
 use axum::response::Response;
 use http::StatusCode;
+use sonnette_core::address;
 use sonnette_core::ids::OwnerId;
 use sonnette_core::model::HookView;
 use sonnette_core::stops::{ConfirmLink, Question, StopLink};
@@ -33,13 +34,15 @@ struct LinkPage {
     frame: Frame,
     intro: String,
     locked: bool,
+    /// Whether the reader has a page of their own where all their e-mails are.
+    account: bool,
     /// What it sends, and what is on it.
     button: Option<(&'static str, &'static str)>,
 }
 
 fn page(reader: &Reader, status: StatusCode, title: &str, intro: impl Into<String>) -> Response {
     let frame = Frame::of(reader, title, None, Section::None);
-    show(status, &LinkPage { frame, intro: intro.into(), locked: false, button: None })
+    show(status, &LinkPage { frame, intro: intro.into(), locked: false, account: false, button: None })
 }
 
 fn unknown(reader: &Reader) -> Response {
@@ -84,8 +87,9 @@ async fn stop_page(
         ),
     };
     let locked = matches!(standing, Standing::Stopped);
+    let account = !site.parts.store.users_at(link.address.clone()).await?.is_empty();
     let frame = Frame::of(reader, title, None, Section::None);
-    Ok(show(StatusCode::OK, &LinkPage { frame, intro, locked, button: Some(button) }))
+    Ok(show(StatusCode::OK, &LinkPage { frame, intro, locked, account, button: Some(button) }))
 }
 
 /// `GET /u/{token}`
@@ -131,7 +135,7 @@ pub(super) async fn ask_confirm(
             let frame = Frame::of(&reader, lang.confirm_address(), None, Section::None);
             let intro = lang.confirm_address_intro(owner, &link.address);
             let button = Some(("confirm", lang.confirm_address_do()));
-            show(StatusCode::OK, &LinkPage { frame, intro, locked: false, button })
+            show(StatusCode::OK, &LinkPage { frame, intro, locked: false, account: false, button })
         }
         Question::Confirmed(_) => {
             let intro = lang.confirmed_before_intro(link.address);
@@ -166,8 +170,7 @@ fn too_late(reader: &Reader) -> Response {
 
 /// Addresses are stopped by any spelling of them.
 fn has_stopped(view: &HookView, address: &str) -> bool {
-    let same = |one: &str| one.to_lowercase() == address.to_lowercase();
-    view.stopped.iter().any(|(one, _)| same(one))
+    view.stopped.iter().any(|(one, _)| address::same(one, address))
 }
 
 async fn owner_name(site: &Site, reader: &Reader, owner: OwnerId) -> Result<String, Oops> {

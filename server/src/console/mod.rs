@@ -9,6 +9,7 @@
 
 mod account;
 mod assets;
+mod choice;
 mod cli_login;
 mod cookie;
 mod deliveries;
@@ -24,6 +25,7 @@ mod hooks;
 mod letters;
 mod limits;
 mod live;
+mod mail;
 mod oops;
 mod preview;
 mod provider;
@@ -107,6 +109,9 @@ pub(crate) fn routes(site: &Arc<Site>) -> Router<Arc<Site>> {
         .route("/events/{kind}", get(reference::kind))
         .route("/account", get(account::page))
         .route("/account/preferences", post(account::prefer))
+        .route("/account/mail", post(mail::save))
+        .route("/account/mail/hooks", post(mail::turn))
+        .route("/account/mail/resources", post(mail::resources))
         .route("/account/tokens", post(account::add_token))
         .route("/account/tokens/{token}/revoke", post(account::revoke_token))
         .route("/account/sessions/{session}/end", post(account::end_session))

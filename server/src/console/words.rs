@@ -129,6 +129,7 @@ words! {
     letters_again: "They come again" / "Ils reviennent";
     letters_again_intro(address, hook, owner): "{address} gets “{hook}” of {owner} again." / "{address} reçoit à nouveau « {hook} » de {owner}.";
     letters_locked: "Warnings nobody can refuse, such as a webhook that was switched off, still come." / "Les avertissements que personne ne peut refuser, comme un webhook désactivé, arrivent toujours.";
+    manage_mail: "Manage all your e-mails" / "Gérer tous vos e-mails";
     letters_gone: "These e-mails have ended already" / "Ces e-mails ont déjà pris fin";
     letters_gone_intro: "What sent them was deleted. Nothing more comes of it." / "Ce qui les envoyait a été supprimé. Plus rien n’en vient.";
     letter_link_unknown: "This link is not complete" / "Ce lien est incomplet";
@@ -148,7 +149,7 @@ words! {
     unconfirmed_title: "Not confirmed yet" / "Pas encore confirmé";
     unconfirmed_help: "A letter asked them whether they want these e-mails. Until they say so what is for them is held, for seven days." / "Une lettre leur a demandé s’ils veulent ces e-mails. Jusqu’à leur réponse, ce qui leur est destiné est retenu, sept jours.";
     stopped_title: "Stopped by its readers" / "Arrêté par ses lecteurs";
-    stopped_by_help: "Only they can start it again, by the link in their last e-mail of it." / "Eux seuls peuvent le reprendre, par le lien de leur dernier e-mail.";
+    stopped_by_help: "Only they can start it again, by the link in their last e-mail of it or on their own page." / "Eux seuls peuvent le reprendre, par le lien de leur dernier e-mail ou sur leur propre page.";
 
     cli_title: "Log the command line in?" / "Connecter la ligne de commande ?";
     cli_intro: "The command line “clever” asks to act as you. A personal token is made for it; you can revoke it on your account’s page." / "La ligne de commande « clever » demande à agir à votre place. Un jeton personnel est créé pour elle ; vous pourrez le révoquer sur la page de votre compte.";
@@ -460,6 +461,22 @@ words! {
     language: "Language" / "Langue";
     time_zone: "Time zone" / "Fuseau horaire";
     wrong_zone: "There is no such time zone." / "Ce fuseau horaire n’existe pas.";
+    mail_intro(address): "What is written to {address}. Nothing changes for anybody else." / "Ce qui est écrit à {address}. Rien ne change pour les autres.";
+    mail_hooks: "Notifications that write to you" / "Notifications qui vous écrivent";
+    no_mail_hooks: "None writes to you." / "Aucune ne vous écrit.";
+    more_mail_hooks(n): "{n} more: the link in their e-mails stops them." / "{n} de plus : le lien de leurs e-mails les arrête.";
+    mail_stop: "Stop" / "Arrêter";
+    mail_stopped: "Stopped" / "Arrêtée";
+    mail_again: "Receive again" / "Recevoir à nouveau";
+    said_mail_stopped: "It does not write to you any more." / "Elle ne vous écrit plus.";
+    said_mail_again: "It writes to you again." / "Elle vous écrit à nouveau.";
+    wanted_kinds: "Write to me about" / "M’écrire au sujet de";
+    wanted_kinds_hint: "Untick what you want no e-mail of, from whichever notification." / "Décochez ce dont vous ne voulez aucun e-mail, quelle que soit la notification.";
+    always_sent(kinds): "Always sent: {kinds}." / "Toujours envoyés : {kinds}.";
+    muted_resources: "No e-mails about these applications and add-ons" / "Aucun e-mail au sujet de ces applications et add-ons";
+    muted_resources_hint: "Tick those you want no e-mail about, here and in your organisations." / "Cochez ceux dont vous ne voulez aucun e-mail, ici et dans vos organisations.";
+    wrong_muted_kinds: "One of these does not exist any more or cannot be refused; choose again." / "L’un d’eux n’existe plus ou ne peut être refusé ; choisissez à nouveau.";
+    too_many_mutes: "At most 500 events, applications and add-ons can be refused in all." / "Au plus 500 événements, applications et add-ons peuvent être refusés en tout.";
     tokens: "Tokens for the command line and the API" / "Jetons pour la ligne de commande et l’API";
     tokens_intro: "Whoever has a token acts as you. Revoke those you do not use." / "Qui détient un jeton agit à votre place. Révoquez ceux que vous n’utilisez pas.";
     token_name: "What is it for?" / "À quoi sert-il ?";

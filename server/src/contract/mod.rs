@@ -4,6 +4,7 @@ pub mod cloudevents;
 pub mod directory;
 pub mod fields;
 pub mod hooks;
+pub mod mail;
 pub mod posted;
 pub mod preview;
 pub mod problem;

@@ -94,7 +94,7 @@ async fn says(parts: &Parts, why: Cancelled, recipient: &Recipient) -> Result<St
             }
             None => format!("{address} was not written to just now"),
         },
-        Cancelled::Unsubscribed => format!("{address} wants no more of this hook"),
+        Cancelled::Unsubscribed => format!("its reader at {address} does not want it"),
         Cancelled::NoRecipient => format!("nobody at {address} confirmed that they want it"),
         _ => format!("{address} is no longer meant"),
     })

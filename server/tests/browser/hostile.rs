@@ -191,6 +191,11 @@ async fn put_it_everywhere() {
     }
     search.at(&format!("/o/{org}/deliveries/undelivered"), &groups[9].mark).await;
     eve.goes("/account").await;
+    for one in groups.iter().filter(|one| one.name.chars().all(|c| !c.is_control())).take(8) {
+        eve.fills("Find an application or add-on", &one.name).await;
+        eve.sees(&one.mark).await;
+        search.here(&one.mark).await;
+    }
     eve.fills("What is it for?", &groups[3].name[..90]).await;
     eve.presses("Make a token").await;
     eve.sees("The clever command").await;

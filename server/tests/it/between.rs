@@ -1,7 +1,7 @@
 //! What stands between the flow and everything outside it: it counts the calls, cuts the power at one of them, and lets
 //! the store refuse for a while.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -21,7 +21,7 @@ use sonnette_core::ports::{
 };
 use sonnette_core::private::PrivateLetter;
 use sonnette_core::secret::Secret;
-use sonnette_core::stops::{Admission, ConfirmLink, Question, Reason, StopLink, Suppression};
+use sonnette_core::stops::{Admission, ConfirmLink, Mail, Mute, Question, Reason, StopLink, Suppression};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -291,6 +291,8 @@ passed_on! {
     came_back(delivery: DeliveryId, words: String) -> bool;
     addressee(delivery: DeliveryId) -> Option<(OwnerId, Recipient)>;
     stop_letters(link: StopLink, stop: bool, now: Millis) -> bool;
+    mail(user: UserId) -> Option<Mail>;
+    mute(user: UserId, mutes: BTreeSet<Mute>) -> Changed;
     question(link: ConfirmLink, now: Millis) -> Question;
     confirm_address(link: ConfirmLink, now: Millis) -> bool;
     names(owner: OwnerId, resource: Option<ResourceId>, author: Option<UserId>) -> Names;

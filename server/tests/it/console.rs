@@ -628,6 +628,7 @@ async fn what_people_write_never_becomes_markup() {
         let hook = hooks[hooks.len().saturating_sub(2)].clone();
         let mut paths = vec![list.clone(), format!("{list}/new"), format!("{list}?q=%22%3E%3Cscript%3E")];
         paths.extend(["", "/resume", "/delete"].map(|rest| format!("{list}/{hook}{rest}")));
+        paths.push("/account".to_owned());
         for path in paths {
             let seen = browser.get(&path).await;
             assert_eq!(seen.status, 200, "{path}");
@@ -700,6 +701,8 @@ async fn five_thousand_applications_are_searched_and_what_is_chosen_stays() {
     let list = format!("/o/{}/webhooks", acme.id);
     let form = alice.get(&format!("{list}/new")).await;
     assert!(form.html.len() < 60_000 && form.says("4,950 more"), "{}", form.html.len());
+    let account = alice.get("/account").await;
+    assert!(account.html.len() < 60_000 && account.says("4,950 more"), "{}", account.html.len());
     let chosen = id(4_999);
     let fields =
         [("scope", chosen.as_str()), ("find", "APP-017"), ("url.0", "https://x.example/"), ("look", "1")];

@@ -16,7 +16,7 @@ const ALICE: &str = "alice@example.com";
 
 /// Every letter that is written to an address, once there are so many, each with its lines put together again (RFC 2045,
 /// section 6.7).
-async fn letters(api: &Api, to: &str, count: usize) -> Vec<String> {
+pub async fn letters(api: &Api, to: &str, count: usize) -> Vec<String> {
     let to = format!("To: {to}");
     let read = async {
         loop {
@@ -36,7 +36,7 @@ async fn letters(api: &Api, to: &str, count: usize) -> Vec<String> {
 }
 
 /// A path of ours that begins so, out of a letter.
-fn path(letter: &str, start: &str) -> String {
+pub fn path(letter: &str, start: &str) -> String {
     let at = letter.find(start).unwrap_or_else(|| panic!("no {start} in {letter}"));
     let end = |c: char| c.is_whitespace() || matches!(c, '"' | '<' | '>');
     letter[at..].split(end).next().unwrap().to_owned()
@@ -97,6 +97,7 @@ async fn one_click_stops_this_hook_for_this_address_and_can_be_taken_back() {
     for _ in 0..3 {
         let page = somebody.get(&link).await;
         assert!(page.status == 200 && page.says("pager@example.net gets “Money” of Acme"), "{page:#?}");
+        assert!(!page.says("Manage all your e-mails"), "nobody here has this address");
     }
     let shown = async || api.op("GET", &format!("/hooks/{hook}"), Value::Null).await;
     assert_eq!(shown().await.body["stopped"], Value::Null);

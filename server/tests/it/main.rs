@@ -12,6 +12,7 @@ mod hearer;
 mod held;
 mod ledger;
 mod letters;
+mod mail;
 mod power;
 mod previews;
 mod program;

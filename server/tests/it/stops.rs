@@ -1,12 +1,14 @@
 //! What stops or holds a letter, and letters nobody else sees.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 use sonnette_core::ids::EventId;
 use sonnette_core::model::{Cancelled, DAY, Dead, HOUR, Held, MINUTE, Recipient, State};
+use sonnette_core::ports::Changed;
 use sonnette_core::private::{Private, PrivateLetter};
-use sonnette_core::stops::{CONFIRM_WITHIN, ConfirmLink, LetterRules, StopLink};
+use sonnette_core::stops::{CONFIRM_WITHIN, ConfirmLink, LetterRules, Mute, StopLink};
 
 use crate::strangers::{Say, Strangers};
 use crate::world::{MEMBERS, PUBLIC_URL, START, World, member};
@@ -228,4 +230,36 @@ async fn who_stopped_a_hook_by_its_link_still_gets_what_cannot_be_refused() {
     world.post("GIT_PUSH", "three", None).await;
     world.settled().await;
     assert_eq!(world.strangers.heard_by(MEMBERS[0]).len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_member_mutes_is_not_written_to_them_but_to_all_others_and_what_is_locked_still_comes() {
+    let mut world = World::new(Strangers::new(|_, _| Say::Status(250))).await;
+    for kind in ["GIT_PUSH", "CREDITS_ADDED", "HOOK_DISABLED"] {
+        world.letters(kind).await;
+    }
+    let mutes = ["GIT_PUSH", "HOOK_DISABLED"].map(|kind| Mute::Kind(kind.to_owned()));
+    assert_eq!(world.store.mute(member(1), mutes.into()).await.unwrap(), Changed::Done);
+    world.run(4);
+    let pushed = world.post("GIT_PUSH", "one", None).await;
+    for kind in ["CREDITS_ADDED", "HOOK_DISABLED"] {
+        let event = world.post(kind, "", None).await;
+        world.settled().await;
+        let outcomes = outcomes(&world, event).await;
+        assert!(outcomes.contains(&(MEMBERS[1].to_owned(), State::Delivered)), "{kind}: {outcomes:?}");
+    }
+    let expected = MEMBERS.map(|address| match address == MEMBERS[1] {
+        true => (address.to_owned(), State::Cancelled(Cancelled::Unsubscribed)),
+        false => (address.to_owned(), State::Delivered),
+    });
+    assert_eq!(outcomes(&world, pushed).await, expected);
+    assert_eq!(MEMBERS.map(|address| world.strangers.heard_by(address).len()), [3, 2, 3]);
+    let all = world.deliveries().await;
+    let muted = all.iter().find(|one| one.state == State::Cancelled(Cancelled::Unsubscribed)).unwrap();
+    let note = world.attempts(muted).await.pop().and_then(|attempt| attempt.note).unwrap();
+    assert_eq!(note, format!("not sent: its reader at {} does not want it", MEMBERS[1]));
+    world.store.mute(member(1), BTreeSet::new()).await.unwrap();
+    world.post("GIT_PUSH", "two", None).await;
+    world.settled().await;
+    assert_eq!(world.strangers.heard_by(MEMBERS[1]).len(), 3);
 }

@@ -5,6 +5,7 @@ mod deliveries;
 mod directory;
 mod events;
 mod hooks;
+mod mail;
 mod previews;
 mod streams;
 mod suppressions;
@@ -40,6 +41,8 @@ pub(super) fn routes() -> Router<Arc<Site>> {
         .route("/deliveries/{delivery}/resend", post(deliveries::resend))
         .route("/users", get(directory::users).post(directory::add_user))
         .route("/users/{user}", get(directory::user).put(directory::put_user).delete(directory::remove_user))
+        .route("/users/{user}/mail", get(mail::of_user).put(mail::put_of_user))
+        .route("/account/mail", get(mail::own).put(mail::put_own))
         .route("/organisations", get(directory::organisations).post(directory::add_organisation))
         .route(
             "/organisations/{organisation}",
