@@ -143,10 +143,10 @@ fn classify(reply: &Reply, now: Millis) -> Outcome {
         (401, "M_UNKNOWN_TOKEN" | "M_MISSING_TOKEN") | (403, "M_FORBIDDEN" | "M_USER_DEACTIVATED") => {
             Outcome::Gone
         }
+        (404, "M_NOT_FOUND") => Outcome::Gone,
         (404, "") if said["ok"] == false => Outcome::Gone,
-        (200, "") if said["event_id"].is_null() && said["ok"] != true && said != Value::Null => {
-            Outcome::Refused
-        }
+        // Somebody else's page: a homeserver names the event, a bridge says that all is well.
+        (200, _) if said["event_id"].is_null() && said["ok"] != true => Outcome::Refused,
         _ => by_status(reply, now),
     }
 }
@@ -168,6 +168,8 @@ mod tests {
             (200, r#"{"ok":true}"#.to_owned(), Outcome::Delivered),
             (202, r#"{"ok":true}"#.to_owned(), Outcome::Delivered),
             (200, r#"{"ok":false}"#.to_owned(), Outcome::Refused),
+            (200, "<html>".to_owned(), Outcome::Refused),
+            (404, error("M_NOT_FOUND"), Outcome::Gone),
             (400, error("M_BAD_JSON"), Outcome::Refused),
             (401, error("M_UNKNOWN_TOKEN"), Outcome::Gone),
             (401, error("M_MISSING_TOKEN"), Outcome::Gone),

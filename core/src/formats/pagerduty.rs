@@ -148,7 +148,7 @@ fn links(message: &Message) -> Value {
     message.links.iter().filter_map(link).take(LINKS).collect::<Vec<_>>().into()
 }
 
-/// A key it does not know is a 400 that names it; a 403 is a limit, as older pages of theirs say.
+/// A key it does not know is a 400 that names it.
 fn classify(reply: &Reply, now: Millis) -> Outcome {
     let said = said(reply);
     let errors = said["errors"].as_array().map_or(&[][..], Vec::as_slice);
