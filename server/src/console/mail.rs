@@ -92,6 +92,8 @@ struct Line {
     id: String,
     name: String,
     owner: String,
+    /// Both: several owners have notifications of one name.
+    both: String,
     stopped: Option<Moment>,
 }
 
@@ -122,11 +124,15 @@ impl MailCard {
         let typed = typed.unwrap_or_else(|| TypedMail::of(&mail));
         mail.hooks.sort_by_key(|hook| hook.stopped.is_none());
         let more = mail.hooks.len().saturating_sub(SHOWN);
-        let line = |hook: &MailHook| Line {
-            id: hook.id.to_string(),
-            name: hook.name.clone(),
-            owner: owner_name(visitor, hook.owner),
-            stopped: hook.stopped.map(|at| visitor.reader.moment(at)),
+        let line = |hook: &MailHook| {
+            let owner = owner_name(visitor, hook.owner);
+            Line {
+                id: hook.id.to_string(),
+                name: hook.name.clone(),
+                both: format!("{} · {owner}", hook.name),
+                owner,
+                stopped: hook.stopped.map(|at| visitor.reader.moment(at)),
+            }
         };
         let kinds =
             choice::kinds(lang, catalogue, |kind| tick(lang, catalogue, &typed, kind), |one| !one.ticked);

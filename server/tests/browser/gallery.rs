@@ -242,6 +242,14 @@ async fn look_at_every_page() {
     look.at("events", "/events").await;
     look.at("event-kind", "/events/DEPLOYMENT_FAIL").await;
     look.at("account", "/account").await;
+    alice.presses("Stop: Default credits warning e-mails · Acme").await;
+    alice.sees("It does not write to you any more.").await;
+    alice.presses("Deployments").await;
+    alice.ticks("Deployment began").await;
+    alice.ticks("worker").await;
+    alice.presses("Save: E-mails").await;
+    alice.sees("Saved.").await;
+    look.here("account-e-mails").await;
     alice.fills("What is it for?", "laptop").await;
     alice.presses("Make a token").await;
     alice.sees("The clever command").await;
