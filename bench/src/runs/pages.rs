@@ -19,6 +19,8 @@ use crate::receiver::{Receiver, Script, Watch};
 /// What a page may weigh, and how long it may take.
 const MOST_KB: f64 = 60.0;
 const MOST_MS: f64 = 100.0;
+/// Hooks an owner is born with.
+const BORN: usize = 2;
 /// How often each page is asked for, after once to warm up.
 const TIMES: usize = 20;
 /// How long delivering all of it may take.
@@ -40,7 +42,7 @@ pub struct Options {
 /// # Errors
 /// If anything is refused, or a page is none.
 pub async fn run(ground: &Ground, options: Options) -> anyhow::Result<Vec<Row>> {
-    ensure!(options.hooks > 1 && options.deliveries > 0, "--hooks must be at least 2, --deliveries 1");
+    ensure!(options.hooks > BORN && options.deliveries > 0, "--hooks must be at least 3, --deliveries 1");
     let site = ground.site().await?;
     let receiver = Receiver::start(Watch::Count, Script::default())?;
     let hook = fill(&site, &receiver, options).await?;
@@ -84,8 +86,7 @@ async fn fill(site: &Site, receiver: &Receiver, options: Options) -> anyhow::Res
     let owner = payload::owner(0);
     site.api.import_applications(&owner, options.applications).await?;
     let hook = |n: usize| Call::add_hook(&owner, &receiver.url(n), n == 0);
-    // Besides the one it is born with.
-    let hooks = site.api.add_hooks((1..options.hooks).map(|n| hook(n - 1)).collect()).await?;
+    let hooks = site.api.add_hooks((0..options.hooks - BORN).map(hook).collect()).await?;
     site.fill(options.deliveries, false).await?;
     received(receiver, options.deliveries, DELIVERED).await?;
     site.api.settled(&hooks[..1], DELIVERED).await?;

@@ -7,7 +7,7 @@
 
 use http::Method;
 use http::header::AUTHORIZATION;
-use serde_json::{Value, json};
+use serde_json::json;
 use url::Url;
 
 use super::cut::Unit;

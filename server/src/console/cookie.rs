@@ -85,10 +85,23 @@ pub(super) fn digest(text: &str) -> [u8; 32] {
     Sha256::digest(text.as_bytes()).into()
 }
 
-/// What forms carry that belong to a cookie. Made of it, so there is nothing to keep, and says nothing of it.
-pub(super) fn form_token(cookie: &str) -> String {
-    let digest = Sha256::new().chain_update("form\0").chain_update(cookie).finalize();
-    URL_SAFE_NO_PAD.encode(&digest[..24])
+/// Characters that make each page's token another one.
+const SALT: usize = 16;
+
+/// What a page's forms carry that belong to a cookie. Made of it, so there is nothing to keep, and says nothing of it; each page's
+/// is another, so that how well a page compresses says nothing of it either.
+pub(super) fn form_token(cookie: &str, luck: &dyn Luck) -> String {
+    salted(cookie, &alphanumeric(luck, SALT))
+}
+
+/// Whether a token belongs to a cookie.
+pub(super) fn is_form_token(cookie: &str, token: &str) -> bool {
+    token.get(..SALT).is_some_and(|salt| same(&salted(cookie, salt), token))
+}
+
+fn salted(cookie: &str, salt: &str) -> String {
+    let digest = Sha256::new().chain_update("form\0").chain_update(salt).chain_update(cookie).finalize();
+    format!("{salt}{}", URL_SAFE_NO_PAD.encode(&digest[..24]))
 }
 
 /// Whether two tokens are one, in a time that says nothing.
@@ -99,6 +112,7 @@ pub(super) fn same(one: &str, other: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::world::SystemLuck;
 
     #[test]
     fn over_tls_a_cookie_is_for_this_host_alone() {
@@ -116,8 +130,15 @@ mod tests {
     }
 
     #[test]
-    fn a_form_token_says_nothing_of_its_cookie_and_belongs_to_it_alone() {
-        assert!(same(&form_token("a"), &form_token("a")) && !same(&form_token("a"), &form_token("b")));
-        assert_eq!(form_token("a").len(), 32);
+    fn a_form_token_says_nothing_of_its_cookie_belongs_to_it_alone_and_is_another_on_each_page() {
+        let (one, other) = (form_token("a", &SystemLuck), form_token("a", &SystemLuck));
+        assert_ne!(one, other);
+        assert!(is_form_token("a", &one) && is_form_token("a", &other));
+        let changed = format!("{}{}", &other[..SALT], &one[SALT..]);
+        for wrong in ["", "é", "short", &changed, &one[1..], &format!("{one}x")] {
+            assert!(!is_form_token("a", wrong), "{wrong}");
+        }
+        assert!(!is_form_token("b", &one));
+        assert_eq!(one.len(), SALT + 32);
     }
 }

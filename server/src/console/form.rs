@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::extract::{FromRequest, Request};
 use url::form_urlencoded;
 
-use super::cookie;
 use super::oops::Oops;
 use super::reader::Reader;
 use crate::http::{SMALL, Site};
@@ -51,10 +50,10 @@ impl FromRequest<Arc<Site>> for Form {
     type Rejection = Oops;
 
     async fn from_request(request: Request, site: &Arc<Site>) -> Result<Self, Oops> {
-        let token = request.extensions().get::<Reader>().map(|reader| reader.token.clone());
+        let reader = request.extensions().get::<Reader>().cloned();
         let held = site.bodies.read(request.into_body(), SMALL).await?;
         let mut form = Self::parse(held.text()?);
-        form.fresh = token.is_some_and(|token| cookie::same(&token, form.get(TOKEN)));
+        form.fresh = reader.is_some_and(|reader| reader.made(form.get(TOKEN)));
         Ok(form)
     }
 }

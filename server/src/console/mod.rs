@@ -45,6 +45,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::Redirect;
 use axum::routing::{get, post};
 use axum::{Extension, Router};
+use tower_http::compression::{CompressionLayer, CompressionLevel};
 use url::Url;
 
 use crate::egress::provider::Provider;
@@ -125,7 +126,10 @@ pub(crate) fn routes(site: &Arc<Site>) -> Router<Arc<Site>> {
         .route("/o/{owner}/events/{event}", get(event::page))
         .route("/o/{owner}/events/{event}/frame", get(event::frame))
         .layer(from_fn_with_state(Arc::clone(site), door::door));
-    Router::new().route("/assets/{name}", get(assets::get)).merge(pages)
+    Router::new()
+        .route("/assets/{name}", get(assets::get))
+        .merge(pages)
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
 }
 
 /// The pages about hooks of one sort.

@@ -9,6 +9,7 @@ use sonnette_core::ids::{OrganisationId, OwnerId};
 use sonnette_core::model::{Caller, MINUTE, Millis, Role, Session, User};
 use sonnette_core::permission::Action;
 use sonnette_core::ports::Page;
+use sonnette_core::secret::Secret;
 use url::Host;
 
 use super::cookie::{self, Cookie};
@@ -36,6 +37,8 @@ pub(crate) struct Reader {
     pub(crate) now: Millis,
     /// What their forms carry.
     pub(super) token: String,
+    /// The cookie it belongs to.
+    form_cookie: Secret,
     /// The path and query they asked for.
     pub(crate) path: String,
     /// Whether the page goes over a network unencrypted, or stays on this machine; `None` if it is encrypted.
@@ -106,12 +109,18 @@ impl Reader {
             lang: person.as_ref().map_or_else(|| asked(headers), |person| Lang::of(&person.user.lang)),
             zone: time::zone(person.as_ref().map_or("", |person| &person.user.zone)),
             now,
-            token: cookie::form_token(&form_cookie),
+            token: cookie::form_token(&form_cookie, site.parts.luck.as_ref()),
+            form_cookie: Secret::new(form_cookie),
             path: request.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
             plain: (!secure).then_some(if local { Plain::Here } else { Plain::Open }),
             person,
             fresh,
         })
+    }
+
+    /// Whether a form was made for them.
+    pub(super) fn made(&self, token: &str) -> bool {
+        cookie::is_form_token(self.form_cookie.expose(), token)
     }
 
     /// A time, as this reader reads it.
