@@ -19,6 +19,9 @@ use crate::receiver::{Receiver, Script, Watch};
 /// What a page may weigh, and how long it may take.
 const MOST_KB: f64 = 60.0;
 const MOST_MS: f64 = 100.0;
+/// As browsers ask for pages, and as we do to read them.
+const PACKED: &str = "gzip, br, zstd";
+const PLAIN: &str = "identity";
 /// Hooks an owner is born with.
 const BORN: usize = 2;
 /// How often each page is asked for, after once to warm up.
@@ -112,27 +115,34 @@ impl Browser {
         let path =
             link.splitn(4, '/').nth(3).map(|path| format!("/{path}")).context("a link without a path")?;
         let mut browser = Self::new(site).await?;
-        let page = browser.send(Method::GET, &path, String::new()).await?;
+        let page = browser.send(Method::GET, &path, String::new(), PLAIN).await?;
         let html = String::from_utf8_lossy(&page.body).into_owned();
         let field = |name: &str| {
             let tag = html.split_once(&format!("name=\"{name}\" value=\""))?.1;
             tag.split_once('"').map(|(value, _)| value.to_owned())
         };
         let (token, link) = field("token").zip(field("link")).context("a page without its form")?;
-        let done =
-            browser.send(Method::POST, "/sign-in/open", format!("token={token}&link={link}&next=/")).await?;
+        let form = format!("token={token}&link={link}&next=/");
+        let done = browser.send(Method::POST, "/sign-in/open", form, PLAIN).await?;
         ensure!(done.status == 303, "signing in was answered with {}", done.status);
         Ok(browser)
     }
 
-    async fn send(&mut self, method: Method, path: &str, form: String) -> anyhow::Result<Answer> {
+    /// Sends a form and reads the answer, compressed in one of the `encodings`.
+    async fn send(
+        &mut self,
+        method: Method,
+        path: &str,
+        form: String,
+        encodings: &'static str,
+    ) -> anyhow::Result<Answer> {
         let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let request = Request::builder()
             .method(method)
             .uri(path)
             .header(HOST, &self.host)
             .header(ACCEPT, "text/html")
-            .header(ACCEPT_ENCODING, "gzip, br, zstd")
+            .header(ACCEPT_ENCODING, encodings)
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header(COOKIE, cookies.join("; "))
             .body(Full::new(Bytes::from(form)))?;
@@ -148,15 +158,15 @@ impl Browser {
         Ok(answer)
     }
 
-    async fn get(&mut self, path: &str) -> anyhow::Result<Answer> {
-        let answer = self.send(Method::GET, path, String::new()).await?;
+    async fn get(&mut self, path: &str, encodings: &'static str) -> anyhow::Result<Answer> {
+        let answer = self.send(Method::GET, path, String::new(), encodings).await?;
         ensure!(answer.status == 200, "GET {path} was answered with {}", answer.status);
         Ok(answer)
     }
 
     async fn measure(&mut self, what: &str, path: &str) -> anyhow::Result<Row> {
-        let page = self.get(path).await?;
-        let html = String::from_utf8_lossy(&page.body).into_owned();
+        let html = String::from_utf8_lossy(&self.get(path, PLAIN).await?.body).into_owned();
+        let page = self.get(path, PACKED).await?;
         let mut bytes = weight(&page);
         let mut assets: Vec<&str> =
             html.split("\"/assets/").skip(1).filter_map(|rest| rest.split('"').next()).collect();
@@ -164,12 +174,12 @@ impl Browser {
         assets.dedup();
         ensure!(!assets.is_empty(), "{path} has neither style nor script");
         for asset in assets {
-            bytes += weight(&self.get(&format!("/assets/{asset}")).await?);
+            bytes += weight(&self.get(&format!("/assets/{asset}"), PACKED).await?);
         }
         let mut took = Vec::new();
         for _ in 0..TIMES {
             let since = Instant::now();
-            self.get(path).await?;
+            self.get(path, PACKED).await?;
             took.push(u32::try_from(since.elapsed().as_micros()).unwrap_or(u32::MAX));
         }
         let times = Times::new(took);
