@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use sonnette_core::catalogue::{Catalogue, Kind};
+use sonnette_core::message::one_line;
 use sonnette_core::model::Resource;
 
 use super::told::by_category;
@@ -94,7 +95,8 @@ impl Choice {
             hint: lang.resource_gone().to_owned(),
             ticked: true,
         }));
-        let wanted = q.trim().to_lowercase();
+        // As names are stored: what is pasted from elsewhere may turn lines around.
+        let wanted = one_line(q.trim()).to_lowercase();
         let mut rest = all.iter().filter(|one| {
             !is_chosen(one)
                 && (wanted.is_empty()

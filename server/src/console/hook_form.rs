@@ -1,20 +1,18 @@
-//! Adding and editing a hook. The API's own rules judge what is typed; their word is put beside the field it is about.
+//! The form of a hook: adding one, and editing it.
 
 use std::collections::BTreeMap;
 
 use axum::Extension;
 use axum::extract::State;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use sonnette_core::formats::{self, FORMATS};
-use sonnette_core::ids::{HookId, OwnerId};
+use sonnette_core::ids::OwnerId;
 use sonnette_core::model::{Hook, HookView, Role, Way};
-use sonnette_core::ports::Changed;
-use sonnette_core::signing;
-use url::Url;
 
 use super::choice::{self, Choice, Group, Tick};
 use super::describe;
+use super::filled::Filled;
 use super::form::Form;
 use super::frame::{Frame, show};
 use super::guides;
@@ -26,8 +24,6 @@ use super::tested::{self, Tried};
 use super::time::Moment;
 use super::typed::{Typed, TypedUrl, version};
 use super::words::{Lang, Words};
-use crate::contract::problem::{Id, Problem};
-use crate::egress::guard::Refused;
 use crate::http::{At, Place, Site};
 
 /// One URL of the form.
@@ -123,6 +119,7 @@ async fn page(
     if why.more_urls {
         typed.urls.push(TypedUrl::default());
     }
+    let filled = Filled { site, visitor, here, sort, typed: &typed, before };
     let catalogue = &site.parts.catalogue;
     let tick = |name: &str, hint: String| Tick {
         value: name.to_owned(),
@@ -147,7 +144,7 @@ async fn page(
     } else {
         (Vec::new(), Vec::new())
     };
-    let preview = Preview::of(site, visitor, here, sort, &typed, before).await?;
+    let preview = Preview::of(&filled).await?;
     let choice = choice(site, lang, here, &typed, &why.q).await?;
     let title = match (before, sort) {
         (Some(hook), _) => hook.name.clone(),
@@ -164,7 +161,7 @@ async fn page(
         hook: before.map(|hook| hook.id.to_string()).unwrap_or_default(),
         version: before.map(version).unwrap_or_default(),
         warning: why.warning,
-        suggested: suggested(lang, sort, &typed, before),
+        suggested: filled.suggested(),
         urls: url_fields(lang, &typed, before, &why.errors),
         guides: guides.filter(|(_, steps)| !steps.is_empty() && sort == Sort::Webhooks).collect(),
         personal: matches!(here.owner, OwnerId::User(_)),
@@ -277,25 +274,6 @@ fn url_fields(
     typed.urls.iter().enumerate().map(field).collect()
 }
 
-/// The name a hook gets if none is typed.
-pub(super) fn suggested(lang: Lang, sort: Sort, typed: &Typed, before: Option<&Hook>) -> String {
-    match sort {
-        Sort::Emails => lang.suggested_email().to_owned(),
-        Sort::Webhooks => {
-            let first = typed.wanted(before).next().and_then(|(_, one, old)| one.format(old));
-            match first {
-                Some(format) if format.name != "raw" => lang.suggested(format.title),
-                // A service of one's own is known by its host.
-                _ => {
-                    let url = typed.wanted(before).next().and_then(|(_, one, old)| one.whole_url(old));
-                    let url = url.and_then(|url| Url::parse(url.expose()).ok());
-                    lang.suggested(url.as_ref().and_then(Url::host_str).unwrap_or("JSON"))
-                }
-            }
-        }
-    }
-}
-
 /// `GET /o/{owner}/{sort}/new`
 pub(super) async fn new(
     State(site): At,
@@ -378,9 +356,10 @@ async fn save(
         let why = Why { q, more_urls: form.has("more"), ..Why::default() };
         return page(site, visitor, &here, sort, (typed, view), why).await;
     }
+    let filled = Filled { site, visitor, here: &here, sort, typed: &typed, before };
     // Tried as it is typed, whatever has become of what is saved.
     if form.has("test") && form.fresh {
-        let (tried, errors) = try_out(site, visitor, &here, sort, &typed, before).await?;
+        let (tried, errors) = filled.try_out().await?;
         if in_place {
             return Ok(tried.alone());
         }
@@ -397,164 +376,13 @@ async fn save(
         let why = Why { q, warning: Some(warning), ..Why::default() };
         return page(site, visitor, &here, sort, (typed, view), why).await;
     }
-    match keep(site, visitor, &here, sort, &typed, before).await {
+    match filled.keep().await {
         Ok(response) => Ok(response),
-        Err(Oops::Problem(problem)) if problem.id != Id::Unavailable && problem.id != Id::Busy => {
-            let (field, words) = beside(site, lang, &problem, &typed, before);
-            let why = Why { q, errors: BTreeMap::from([(field, words)]), ..Why::default() };
+        Err(oops) => {
+            let why = Why { q, errors: BTreeMap::from([filled.beside(&oops.mendable()?)]), ..Why::default() };
             page(site, visitor, &here, sort, (typed, view), why).await
         }
-        Err(oops) => Err(oops),
     }
-}
-
-/// The hook that is meant, by the API's rules.
-async fn meant(
-    site: &Site,
-    here: &Here,
-    (lang, sort): (Lang, Sort),
-    typed: &Typed,
-    before: Option<&Hook>,
-) -> Result<Hook, Oops> {
-    let given = typed.given(sort, before, &suggested(lang, sort, typed, before));
-    let meant = given.meant(&site.parts.catalogue, &site.guard)?;
-    let id = before.map_or_else(|| HookId(site.parts.luck.id()), |hook| hook.id);
-    Ok(site.hook(id, here.owner, meant, before).await?)
-}
-
-/// Tries what is meant; what is wrong with it is also said beside its field.
-async fn try_out(
-    site: &Site,
-    visitor: &Visitor,
-    here: &Here,
-    sort: Sort,
-    typed: &Typed,
-    before: Option<&Hook>,
-) -> Result<(Tried, BTreeMap<String, String>), Oops> {
-    let lang = visitor.lang();
-    let secrets = match before {
-        Some(hook) => tested::secrets(site, hook).await?,
-        None => None,
-    };
-    let tried = match meant(site, here, (lang, sort), typed, before).await {
-        Ok(hook) => Tried::of(site, visitor, here, &hook, secrets).await,
-        Err(oops) => Err(oops),
-    };
-    match tried {
-        Ok(tried) => Ok((tried, BTreeMap::new())),
-        Err(Oops::Problem(problem)) if problem.id != Id::Unavailable && problem.id != Id::Busy => {
-            let (field, words) = beside(site, lang, &problem, typed, before);
-            Ok((Tried::refused(lang, &problem, words.clone()), BTreeMap::from([(field, words)])))
-        }
-        Err(oops) => Err(oops),
-    }
-}
-
-/// Stores what is meant, and goes on to the next page.
-async fn keep(
-    site: &Site,
-    visitor: &Visitor,
-    here: &Here,
-    sort: Sort,
-    typed: &Typed,
-    before: Option<&Hook>,
-) -> Result<Response, Oops> {
-    let hook = meant(site, here, (visitor.lang(), sort), typed, before).await?;
-    let id = hook.id;
-    let changed = |changed| match changed {
-        Changed::ForeignResource(id) => {
-            Err(Oops::Problem(Problem::of(Id::ForeignResource, "scope", id.to_string())))
-        }
-        Changed::TooMany => Err(Oops::Problem(Problem::new(Id::TooManyHooks, String::new()))),
-        changed => site.changed(changed),
-    };
-    if before.is_some() {
-        changed(site.parts.store.replace_hook(hook, site.parts.clock.now()).await?)?;
-        return Ok(hooks::back(here, sort, "saved"));
-    }
-    match sort {
-        Sort::Emails => {
-            changed(site.parts.store.add_hook(hook, None, site.parts.clock.now()).await?)?;
-            Ok(hooks::back(here, sort, "added"))
-        }
-        Sort::Webhooks => {
-            let secret = signing::secret(&site.parts.luck.bytes32());
-            changed(site.parts.store.add_hook(hook, Some(secret.clone()), site.parts.clock.now()).await?)?;
-            site.console.reveals.put(visitor.person.session.id, id, secret, visitor.reader.now);
-            Ok(Redirect::to(&format!("{}/{id}/secret?said=added", here.path(sort.path()))).into_response())
-        }
-    }
-}
-
-/// The field of the form a problem is about, and what to say beside it.
-fn beside(
-    site: &Site,
-    lang: Lang,
-    problem: &Problem,
-    typed: &Typed,
-    before: Option<&Hook>,
-) -> (String, String) {
-    let field = problem.field.as_deref().unwrap_or_default();
-    let (head, rest) = field.split_once(['[', '.']).unwrap_or((field, ""));
-    match head {
-        "name" => ("name".to_owned(), lang.wrong_name().to_owned()),
-        "events" => ("events".to_owned(), lang.wrong_events().to_owned()),
-        "scope" if typed.scope.len() > 1_000 => ("scope".to_owned(), lang.too_many_scope().to_owned()),
-        "scope" => ("scope".to_owned(), lang.wrong_scope().to_owned()),
-        "targets" => ("recipients".to_owned(), wrong_recipients(lang, problem, typed)),
-        "urls" => {
-            let (at, what) = rest.split_once("].").unwrap_or(("0", "url"));
-            // The API counts those that are to be, the form also those that are left blank or taken off.
-            let wanted = at.parse::<usize>().ok().and_then(|at| typed.wanted(before).nth(at));
-            let Some((at, one, old)) = wanted else {
-                return ("url.0".to_owned(), lang.url_needed().to_owned());
-            };
-            if let Some(name) = what.strip_prefix("fields.") {
-                let format = one.format(old).map_or("", |format| format.name);
-                return (format!("field.{at}.{format}.{name}"), lang.wrong_format(&problem.detail));
-            }
-            match what {
-                "format" => (format!("format.{at}"), lang.wrong_format(&problem.detail)),
-                _ => (format!("url.{at}"), wrong_url(site, lang, problem, &one.url)),
-            }
-        }
-        _ if problem.id == Id::TooManyHooks => (String::new(), lang.too_many_hooks().to_owned()),
-        _ => (String::new(), problem.detail.clone()),
-    }
-}
-
-fn wrong_recipients(lang: Lang, problem: &Problem, typed: &Typed) -> String {
-    if let Some(address) = typed.wrong_address() {
-        return lang.wrong_address(address);
-    }
-    if problem.field.as_deref() == Some("targets") {
-        return lang.recipients_needed().to_owned();
-    }
-    lang.wrong_recipients(&problem.detail)
-}
-
-fn wrong_url(site: &Site, lang: Lang, problem: &Problem, url: &str) -> String {
-    let url = url.trim();
-    if url.is_empty() {
-        return lang.url_needed().to_owned();
-    }
-    if formats::is_masked(url) {
-        return lang.url_masked().to_owned();
-    }
-    let why = match site.guard.check_url(url) {
-        Ok(_) => return lang.wrong_format(&problem.detail),
-        Err(Refused::Long) => lang.url_too_long().to_owned(),
-        Err(Refused::NotHttp) => lang.url_not_http().to_owned(),
-        Err(Refused::Characters) => lang.url_characters().to_owned(),
-        Err(Refused::Userinfo) => lang.url_userinfo().to_owned(),
-        Err(Refused::Fragment) => lang.url_fragment().to_owned(),
-        Err(Refused::Host(_)) => lang.url_host().to_owned(),
-        Err(Refused::Spelling(_)) => lang.url_spelling().to_owned(),
-        Err(Refused::Port(port)) => lang.url_port(port),
-        Err(Refused::Name(name)) => lang.url_private(name),
-        Err(Refused::Address(address, _, _)) => lang.url_private(address),
-    };
-    lang.wrong_url(why)
 }
 
 /// `POST /o/{owner}/{sort}/resources`: the applications and add-ons that match, for a form that is being filled in.

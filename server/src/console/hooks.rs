@@ -9,6 +9,7 @@ use futures_util::future::try_join_all;
 use http::StatusCode;
 use sonnette_core::formats;
 use sonnette_core::ids::{HookId, OwnerId, ResourceId, UserId};
+use sonnette_core::message::one_line;
 use sonnette_core::model::{Delivery, Hook, HookState, HookView, Way};
 use sonnette_core::ports::{Changed, DeliveryFilter, HookFilter, Page, Turn};
 use url::form_urlencoded::Serializer;
@@ -153,7 +154,8 @@ pub(super) async fn list(
     let lang = visitor.lang();
     let query = Form::parse(request.uri().query().unwrap_or_default());
     let (store, email) = (&site.parts.store, Some(sort == Sort::Emails));
-    let (q, state) = (query.get("q").trim(), query.get("state"));
+    // As names are stored.
+    let (q, state) = (one_line(query.get("q").trim()), query.get("state"));
     let cursor = |name: &str| query.get(name).parse::<HookId>().ok();
     let (after, before) = (cursor("after"), cursor("before"));
     let backwards = after.is_none() && before.is_some();
@@ -170,7 +172,9 @@ pub(super) async fn list(
     let base = here.path(sort.path());
     let link = |place: Option<(&str, HookId)>| {
         let mut link = Serializer::new(String::new());
-        for (name, value) in [("q", q), ("state", state)].into_iter().filter(|(_, value)| !value.is_empty()) {
+        for (name, value) in
+            [("q", q.as_str()), ("state", state)].into_iter().filter(|(_, value)| !value.is_empty())
+        {
             link.append_pair(name, value);
         }
         if let Some((name, id)) = place {
@@ -256,7 +260,7 @@ pub(super) async fn list(
         rows,
         any,
         filterable,
-        q: q.to_owned(),
+        q,
         states,
         pager,
     };

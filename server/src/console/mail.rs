@@ -21,7 +21,7 @@ use super::reader::Visitor;
 use super::time::Moment;
 use super::words::{Lang, Words};
 use crate::contract::mail::GivenMail;
-use crate::contract::problem::{Id, Problem};
+use crate::contract::problem::Problem;
 use crate::http::{At, Site};
 
 /// Hooks shown, those stopped first.
@@ -200,11 +200,8 @@ pub(super) async fn save(
     }
     match site.set_mail(visitor.person.user.id, &typed.given()).await {
         Ok(()) => Ok(Redirect::to("/account?said=saved").into_response()),
-        Err(problem) if matches!(problem.id, Id::Unavailable | Id::Busy | Id::NotFound) => {
-            Err(problem.into())
-        }
         Err(problem) => {
-            let typed = typed.beside(visitor.lang(), &problem);
+            let typed = typed.beside(visitor.lang(), &Oops::from(problem).mendable()?);
             account::with_mail(&site, &visitor, StatusCode::BAD_REQUEST, typed).await
         }
     }

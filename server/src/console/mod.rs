@@ -17,6 +17,7 @@ mod delivery;
 mod describe;
 mod door;
 mod event;
+mod filled;
 mod form;
 mod frame;
 mod guides;

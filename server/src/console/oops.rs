@@ -59,6 +59,14 @@ struct OopsPage {
 }
 
 impl Oops {
+    /// What whoever filled in a form can mend; what they cannot is given back.
+    pub(super) fn mendable(self) -> Result<Problem, Self> {
+        match self {
+            Self::Problem(problem) if !matches!(problem.id, Id::Unavailable | Id::Busy) => Ok(problem),
+            oops => Err(oops),
+        }
+    }
+
     fn status(&self) -> StatusCode {
         match self {
             Self::SignIn => StatusCode::UNAUTHORIZED,

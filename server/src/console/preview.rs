@@ -9,12 +9,13 @@ use http::{HeaderValue, StatusCode};
 use sonnette_core::formats::{Format, Render};
 use sonnette_core::ids::EventId;
 use sonnette_core::message::{self, Severity};
-use sonnette_core::model::{Destination, Fields, Hook, Recipient};
+use sonnette_core::model::{Destination, Fields, Recipient};
 use sonnette_core::ports::Page;
 use sonnette_core::secret::Secret;
 use url::Url;
 use url::form_urlencoded::Serializer;
 
+use super::filled::Filled;
 use super::form::Form;
 use super::frame::show;
 use super::hooks::{self, Sort};
@@ -77,14 +78,8 @@ pub(super) struct Preview {
 
 impl Preview {
     /// What this form would send.
-    pub(super) async fn of(
-        site: &Site,
-        visitor: &Visitor,
-        here: &Here,
-        sort: Sort,
-        typed: &Typed,
-        before: Option<&Hook>,
-    ) -> Result<Self, Oops> {
+    pub(super) async fn of(filled: &Filled<'_>) -> Result<Self, Oops> {
+        let Filled { site, visitor, here, sort, typed, before } = *filled;
         let lang = visitor.lang();
         let (told, latest) = matching(site, here, &typed.events(), &typed.scope).await?;
         let event = &told.event;
@@ -95,13 +90,12 @@ impl Preview {
             letter: None,
             requests: Vec::new(),
             recognised: None,
-            name: super::hook_form::suggested(lang, sort, typed, before),
+            name: filled.suggested(),
             formats: String::new(),
         };
         match sort {
             Sort::Emails => {
-                let name =
-                    if typed.name.trim().is_empty() { lang.suggested_email() } else { typed.name.trim() };
+                let name = Some(typed.name.trim()).filter(|name| !name.is_empty()).unwrap_or(&preview.name);
                 let letter = letter(site, visitor, &told, Some(name))?;
                 let mut frame = Serializer::new(format!("{}?", here.path("emails/letter")));
                 if latest {
@@ -270,8 +264,10 @@ pub(super) async fn fragment(
         "" => None,
         id => hooks::found(&site, &here, sort, id).await.ok().map(|view| view.hook),
     };
-    let preview = Preview::of(&site, &visitor, &here, sort, &Typed::sent(&form), before.as_ref()).await?;
-    Ok(show(StatusCode::OK, &preview))
+    let typed = Typed::sent(&form);
+    let filled =
+        Filled { site: &site, visitor: &visitor, here: &here, sort, typed: &typed, before: before.as_ref() };
+    Ok(show(StatusCode::OK, &Preview::of(&filled).await?))
 }
 
 /// A letter is its own page in a frame that may do nothing: no script, no form, no link, nothing loaded. Its style stands in the
