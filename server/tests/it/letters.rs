@@ -10,7 +10,7 @@ use sonnette_core::secret::Sealer;
 use sonnette_core::stops::{CONFIRM_WITHIN, ConfirmLink};
 
 use crate::api::Api;
-use crate::console::Browser;
+use crate::browser::Browser;
 
 const ALICE: &str = "alice@example.com";
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::api::Api;
-use crate::console::{Browser, Seen};
+use crate::browser::{Browser, Seen};
 use crate::letters::{letters, path};
 
 const ALICE: &str = "alice@example.com";

@@ -5,7 +5,9 @@
 
 mod api;
 mod between;
+mod browser;
 mod console;
+mod copied;
 mod fairness;
 mod full;
 mod hearer;
@@ -22,5 +24,6 @@ mod stops;
 mod strangers;
 mod stream;
 mod synced;
+mod tried;
 mod v2;
 mod world;

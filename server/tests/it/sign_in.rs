@@ -23,7 +23,7 @@ use sonnette_core::secret::Secret;
 use url::{Url, form_urlencoded};
 
 use crate::api::Api;
-use crate::console::{Browser, Seen};
+use crate::browser::{Browser, Seen};
 
 const SECRET: &str = "correct horse & battery";
 
