@@ -148,21 +148,6 @@ pub async fn link(api: &Api, email: &str) -> String {
     host[host.find('/').unwrap()..].to_owned()
 }
 
-/// The first letter that is written, its lines put together again (RFC 2045, section 6.7).
-pub async fn letter(api: &Api) -> String {
-    let read = async {
-        loop {
-            if let Some(letter) = std::fs::read_dir(api.mail()).into_iter().flatten().flatten().next() {
-                return std::fs::read_to_string(letter.path()).unwrap();
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    let letter =
-        tokio::time::timeout(std::time::Duration::from_secs(20), read).await.expect("a letter is written");
-    letter.replace("=\r\n", "").replace("=\n", "").replace("=3D", "=")
-}
-
 /// An organisation with an admin and a developer.
 pub struct Acme {
     pub api: Api,

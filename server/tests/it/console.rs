@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::browser::{Acme, Browser, Seen, letter, link};
+use crate::browser::{Acme, Browser, Seen, link};
+use crate::letters::{ALICE, letters};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_signs_in_once_by_a_button_and_following_it_uses_nothing_up() {
@@ -51,7 +52,7 @@ async fn the_link_somebody_asks_for_comes_by_letter() {
     let page = browser.get("/sign-in?next=/events").await;
     let fields = [("email", "Alice@example.com"), ("next", "/events")];
     assert_eq!(browser.post("/sign-in", &fields, &page).await.status, 200);
-    let letter = letter(&acme.api).await;
+    let letter = letters(&acme.api, ALICE, 1).await.remove(0);
     assert!(letter.contains("alice@example.com"), "{letter}");
     let link =
         letter.split(&format!("http://{}", acme.api.address)).nth(1).unwrap_or_else(|| panic!("{letter}"));

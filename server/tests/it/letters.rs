@@ -12,20 +12,38 @@ use sonnette_core::stops::{CONFIRM_WITHIN, ConfirmLink};
 use crate::api::Api;
 use crate::browser::Browser;
 
-const ALICE: &str = "alice@example.com";
+pub const ALICE: &str = "alice@example.com";
 
-/// Every letter that is written to an address, once there are so many, each with its lines put together again (RFC 2045,
-/// section 6.7).
+/// The text of a part, as RFC 2045, section 6.7 hides it.
+pub fn unquoted(text: &str) -> String {
+    let text = text.replace("\r\n", "\n").replace("=\n", "");
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let hex = (*first == b'=').then(|| after.get(..2)).flatten();
+        let hex = hex.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        match hex {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+/// Every letter that is written to an address, as it is read, once there are so many.
 pub async fn letters(api: &Api, to: &str, count: usize) -> Vec<String> {
     let to = format!("To: {to}");
     let read = async {
         loop {
             let files = std::fs::read_dir(api.mail()).into_iter().flatten().flatten();
             let texts = files.filter_map(|file| std::fs::read_to_string(file.path()).ok());
-            let texts: Vec<_> = texts
-                .map(|text| text.replace("=\r\n", "").replace("=\n", "").replace("=3D", "="))
-                .filter(|text| text.contains(&to))
-                .collect();
+            let texts: Vec<_> = texts.map(|text| unquoted(&text)).filter(|text| text.contains(&to)).collect();
             if texts.len() >= count {
                 return texts;
             }

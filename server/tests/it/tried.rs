@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::browser::{Acme, Browser, letter};
+use crate::browser::{Acme, Browser};
 use crate::hearer::Hearer;
+use crate::letters::{ALICE, letters};
 
 /// Fields of a new webhook that posts there.
 fn webhook_to(url: &str) -> Vec<(&'static str, String)> {
@@ -144,7 +145,7 @@ async fn a_test_of_letters_goes_to_whoever_asks_and_to_nobody_else() {
     let seen = alice.fill(&list, &tried(fields), &form).await;
     assert!(seen.status == 200 && seen.says("Livré") && seen.says("Ce qui a été envoyé"), "{seen:#?}");
     assert!(seen.says("To: alice@example.com") && seen.field("name") == "À tous", "{seen:#?}");
-    let letter = letter(&acme.api).await;
+    let letter = letters(&acme.api, ALICE, 1).await.remove(0);
     assert!(letter.contains("To: alice@example.com") && letter.contains("<test_dlv_"), "{letter}");
     assert_eq!(std::fs::read_dir(acme.api.mail()).unwrap().count(), 1, "one letter, to one");
     // The letter shown beside the form is the one that was sent.
