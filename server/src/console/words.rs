@@ -331,6 +331,7 @@ words! {
     test: "Test" / "Tester";
     send_me_a_test: "Send me a test" / "M’envoyer un test";
     tested_title(name): "Test of “{name}”" / "Test de « {name} »";
+    what_came: "What came of it" / "Ce qui en est sorti";
     test_failed: "Failed" / "Échec";
     test_again: "A delivery would be tried again." / "Un envoi serait réessayé.";
     test_counts_not: "A test is listed nowhere and counts as no failure." / "Un test n’est listé nulle part et ne compte pas comme un échec.";

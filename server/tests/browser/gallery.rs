@@ -203,6 +203,16 @@ async fn look_at_every_page() {
     look.here("email-delete").await;
 
     look.at("webhooks", &at("webhooks")).await;
+    alice.presses("Test: Deployments to #releases").await;
+    alice.sees("A test is listed nowhere and counts as no failure.").await;
+    look.here("webhooks-tested").await;
+    // As without JavaScript: on a page of its own.
+    let plain =
+        "document.querySelectorAll('[data-place]').forEach((one) => delete one.dataset.place); return [];";
+    assert!(alice.finds_wrong(plain).await.is_empty());
+    alice.presses("Test: Old pipeline").await;
+    alice.sees("Test of “Old pipeline”").await;
+    look.here("webhook-tested").await;
     look.at("webhooks-empty", &format!("/o/{empty}/webhooks")).await;
     look.at("webhook-new", &at("webhooks/new")).await;
     alice
@@ -217,6 +227,9 @@ async fn look_at_every_page() {
     alice.sees("This URL cannot be used").await;
     look.here("webhook-wrong").await;
     look.at("webhook-edit", &at(&format!("webhooks/{slack}"))).await;
+    alice.presses("Test").await;
+    alice.sees("A test is listed nowhere and counts as no failure.").await;
+    look.here("webhook-edit-tested").await;
     look.at("webhook-resume", &at(&format!("webhooks/{audit}/resume"))).await;
     alice.goes(&at("webhooks/new")).await;
     alice.fills("Webhook URL", &world.receiver.url("/service")).await;
