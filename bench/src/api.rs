@@ -260,6 +260,7 @@ impl Api {
             if since.elapsed() > limit {
                 bail!("deliveries still wait after {} s", limit.as_secs());
             }
+            // The server is asked from outside, as its users ask it: nobody there would wake us.
             tokio::time::sleep(ASK_EVERY).await;
         }
     }

@@ -70,6 +70,7 @@ pub struct Room {
 impl Room {
     async fn wait(&self) {
         while self.accepted.load(Ordering::Relaxed) * self.each > self.receiver.received() + self.most {
+            // Being woken by each delivery would cost the cores that are measured more than looking does.
             tokio::time::sleep(ROOM_AGAIN).await;
         }
     }
@@ -194,6 +195,7 @@ fn pace(rate: u32, time: Duration, tell: &mpsc::UnboundedSender<(u64, u64)>) {
     let total = (f64::from(rate) * time.as_secs_f64()) as u64;
     for number in 0..total {
         let due = start + number * 1_000_000_000 / u64::from(rate);
+        // The rate itself: an event is due at its time, whatever became of those before.
         thread::sleep(clock::until(due));
         if tell.send((number, due)).is_err() {
             return;

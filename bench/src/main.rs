@@ -384,6 +384,7 @@ fn receive(listen: std::net::SocketAddr, script: Script, seconds: u64) -> anyhow
     println!("receiving on {}", receiver.url(0));
     let mut last = 0;
     for _ in 0..seconds {
+        // A line a second, for whoever watches.
         std::thread::sleep(Duration::from_secs(1));
         let now = receiver.received();
         if now != last {

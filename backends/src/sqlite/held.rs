@@ -5,7 +5,7 @@ use sonnette_core::ids::{DeliveryId, DestinationId, EventId, HookId};
 use sonnette_core::model::{Dead, Draft, Held, HookState, Ingested, Millis, State};
 use sonnette_core::ports::{Holding, Page, Tidied};
 
-use super::hooks::{COUNTED, LATELY};
+use super::hooks::{COUNTED, HELD, LATELY};
 use super::house::SLICE;
 use super::rows::{Col, col};
 use super::work::move_tally;
@@ -57,7 +57,7 @@ fn held_there(
     let Some(here) = oldest(db, destination, before)? else { return Ok(None) };
     let found = db
         .prepare_cached(&format!(
-            "{LATELY} SELECT h.id, h.owner, h.name, h.told IS NOT NULL, coalesce(t.held, 0) + coalesce(l.held, 0)
+            "{LATELY} SELECT h.id, h.owner, h.name, h.told IS NOT NULL, {HELD}
              {COUNTED} JOIN destinations d ON d.hook = h.id WHERE d.id = ?1 AND {HOLDS}"
         ))?
         .query_row(params![destination.0, Col(HookState::Enabled)], |row| {

@@ -19,12 +19,13 @@ use super::{Shared, directory, intake, stops};
 const COLUMNS: &str =
     "h.id, h.owner, h.name, h.events, h.scope, h.targets, h.schedule, h.state, h.created_at";
 
-/// Hooks with their counts, those still in the log of counts too: what a list of columns is selected from.
+/// Hooks with their counts, those still in the log of counts too: `LATELY` begins the statement, `COUNTED` is what is selected
+/// from.
 pub(super) const COUNTED: &str =
     "FROM hooks h LEFT JOIN tallies t ON t.hook = h.id LEFT JOIN lately l ON l.hook = h.id";
 pub(super) const LATELY: &str = "WITH lately AS MATERIALIZED (SELECT hook, sum(held) AS held, sum(dead) AS dead FROM tally_log GROUP BY hook)";
-const COUNTS: &str =
-    "coalesce(t.held, 0) + coalesce(l.held, 0), coalesce(t.dead, 0) + coalesce(l.dead, 0), h.previous_until";
+pub(super) const HELD: &str = "coalesce(t.held, 0) + coalesce(l.held, 0)";
+const DEAD: &str = "coalesce(t.dead, 0) + coalesce(l.dead, 0)";
 
 pub(super) fn add(
     unit: &mut Unit<'_>,
@@ -279,7 +280,7 @@ pub(super) fn rules(db: &Connection, catalogue: &Catalogue, owner: OwnerId) -> r
 
 pub(super) fn view(db: &Connection, shared: &Shared, id: HookId) -> rusqlite::Result<Option<HookView>> {
     db.prepare_cached(&format!(
-        "{LATELY} SELECT {COLUMNS}, {COUNTS} {COUNTED} WHERE h.id = ?1 AND h.deleted IS NULL"
+        "{LATELY} SELECT {COLUMNS}, {HELD}, {DEAD}, h.previous_until {COUNTED} WHERE h.id = ?1 AND h.deleted IS NULL"
     ))?
     .query_row([id.0], |row| view_of(db, shared, hook_of(row, |id| destinations(db, shared, id))?, row))
     .optional()
@@ -306,7 +307,7 @@ pub(super) fn views(
     };
     let (beyond, order) = if filter.newest_first { ("<", "DESC") } else { (">", "ASC") };
     let sql = format!(
-        "{LATELY} SELECT {COLUMNS}, {COUNTS} {COUNTED}
+        "{LATELY} SELECT {COLUMNS}, {HELD}, {DEAD}, h.previous_until {COUNTED}
          WHERE h.owner = ?1 AND h.deleted IS NULL AND (h.created_at, h.id) {beyond} (?2, ?3)
            AND (?4 IS NULL OR (h.targets IS NOT NULL) = ?4) AND (?5 IS NULL OR h.state = ?5)
          ORDER BY h.created_at {order}, h.id {order}"

@@ -165,6 +165,7 @@ async fn kill_and_count(options: &Options, data: PathBuf) -> anyhow::Result<Repo
             None => {
                 let starting = program.start(&data)?;
                 if moments.random_range(0..START_KILLS) == 0 {
+                    // When the server is killed is the experiment; the seed repeats it.
                     tokio::time::sleep(moment(&mut moments, INTO_START)).await;
                     starting.kill().await?;
                     kills_during_start += 1;
@@ -175,6 +176,7 @@ async fn kill_and_count(options: &Options, data: PathBuf) -> anyhow::Result<Repo
         };
         posts.allow(options.events_per_life);
         let connections = post(&posts, options.connections, alive.address, &token);
+        // The life of this server, at whose end it is killed in the middle of its work.
         tokio::time::sleep(moment(&mut moments, options.longest_life)).await;
         alive.kill().await.with_context(|| format!("kill {kill}"))?;
         join(connections, NOTICE_LIMIT).await?;

@@ -161,6 +161,7 @@ async fn poster(posts: Arc<Posts>, address: SocketAddr, authorization: String) -
         let number = match posts.next() {
             Next::Post(number) => number,
             Next::Wait => {
+                // Until the kill, which only the connection tells of.
                 tokio::time::sleep(IDLE).await;
                 if line.is_closed().await {
                     return Ok(());
@@ -183,6 +184,7 @@ async fn poster(posts: Arc<Posts>, address: SocketAddr, authorization: String) -
                 let later = matches!(came, Came::Later(_));
                 posts.close(number, came);
                 if later {
+                    // As a poster does that was asked to come later.
                     tokio::time::sleep(AFTER_REFUSAL).await;
                 }
             }
