@@ -254,10 +254,7 @@ async fn letter(parts: &Parts, work: &Work, recipient: &Recipient) -> Result<Sai
     let hook: Option<&Hook> = work.hook.as_ref().map(|loaded| &loaded.hook);
     let delivery = work.ticket.delivery;
     let telling = Telling { event: &work.event, delivery, names: &names };
-    let lang = match recipient.user {
-        Some(user) => insist(|| parts.store.user(user)).await?.map(|user| Lang::of(&user.lang)),
-        None => None,
-    };
+    let lang = work.lang.as_deref().map(Lang::of);
     let stop = hook.and_then(|hook| stop_link(parts, hook, recipient));
     let letter = render::letter(parts.words_in(lang), telling, recipient, hook, stop.as_ref());
     Ok(match parts.egress.mail(letter).await {
