@@ -53,7 +53,7 @@ pub(super) const FORMAT: Format = Format {
             check: prefix,
         },
     ],
-    spares: nothing,
+    brings: nothing,
     secret_url: false,
     signed: true,
 };

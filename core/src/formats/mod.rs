@@ -87,8 +87,8 @@ pub struct Format {
     pub check: fn(&Url) -> Result<(), &'static str>,
     /// What it takes besides the URL.
     pub fields: &'static [Field],
-    /// Whether a URL brings what a field says, so that a required one is not missed.
-    pub spares: fn(&Url, &str) -> bool,
+    /// What a URL brings of a field, so that a required one is not missed; empty where such a URL needs none.
+    pub brings: fn(&Url, &str) -> Option<String>,
     /// Whether the URL is a credential, and is shown masked.
     pub secret_url: bool,
     /// Whether requests carry Standard Webhooks headers.
@@ -106,7 +106,7 @@ pub struct Field {
     pub hint: &'static str,
     /// Whether it is a credential, and is never shown again.
     pub secret: bool,
-    /// Whether nothing can be sent without it, unless the URL brings it ([`Format::spares`]).
+    /// Whether nothing can be sent without it, unless the URL brings it ([`Format::brings`]).
     pub required: bool,
     /// The rule it breaks, in words that never repeat it.
     pub check: fn(&str) -> Result<(), &'static str>,
@@ -148,7 +148,7 @@ impl Format {
 
     /// The fields nothing can be sent to this URL without.
     pub fn needed(&self, url: &Url) -> impl Iterator<Item = &'static Field> {
-        self.fields.iter().filter(|field| field.required && !(self.spares)(url, field.name))
+        self.fields.iter().filter(|field| field.required && (self.brings)(url, field.name).is_none())
     }
 
     /// [`Format::check_fields`] for a preview, which does without what is not given.
@@ -239,8 +239,8 @@ fn anything<T: ?Sized>(_: &T) -> Result<(), &'static str> {
 }
 
 /// For URLs that bring no field.
-fn nothing(_: &Url, _: &str) -> bool {
-    false
+fn nothing(_: &Url, _: &str) -> Option<String> {
+    None
 }
 
 /// For credentials that go into a header.
