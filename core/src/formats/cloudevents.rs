@@ -223,7 +223,7 @@ mod tests {
                 },
                 || unreachable!("it is made of the event"),
             )
-            .request()
+            .sent()
             .unwrap()
     }
 

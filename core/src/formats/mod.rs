@@ -186,22 +186,35 @@ impl Format {
     }
 }
 
-/// What came of rendering.
+/// What came of rendering a request, or a letter.
 #[derive(Debug)]
-pub enum Rendered {
-    /// The request.
-    Whole(Outgoing),
-    /// The message could not be rendered: a request with no more than what happened, and to what.
-    Plain(Outgoing),
+pub enum Rendered<T = Outgoing> {
+    /// It.
+    Whole(T),
+    /// The message could not be rendered: one with no more than what happened, and to what.
+    Plain(T),
     /// Not even that. Another version of this program may know how.
     Failed,
 }
 
-impl Rendered {
+impl<T> Rendered<T> {
+    /// Renders, and what is plain if that fails.
+    ///
+    /// A fault in a template, in a message or in a format costs the words it is about, never the delivery: this is where
+    /// a panic in any of them ends.
+    pub(crate) fn of(whole: impl FnOnce() -> T, plain: Option<impl FnOnce() -> T>) -> Self {
+        // Nothing outlives a panic in here but the inputs, which nobody changes.
+        if let Ok(whole) = catch_unwind(AssertUnwindSafe(whole)) {
+            return Self::Whole(whole);
+        }
+        let plain = plain.and_then(|plain| catch_unwind(AssertUnwindSafe(plain)).ok());
+        plain.map_or(Self::Failed, Self::Plain)
+    }
+
     /// What is sent, if anything is.
-    pub fn request(self) -> Option<Outgoing> {
+    pub fn sent(self) -> Option<T> {
         match self {
-            Self::Whole(request) | Self::Plain(request) => Some(request),
+            Self::Whole(sent) | Self::Plain(sent) => Some(sent),
             Self::Failed => None,
         }
     }
@@ -209,27 +222,13 @@ impl Rendered {
 
 impl Format {
     /// Makes the request. `message` says what the event says to people, where the format asks for it.
-    ///
-    /// A fault in a template, in a message or in a format costs the words it is about, never the delivery: this is where
-    /// a panic in any of them ends.
     pub fn request(&self, it: &Rendering<'_>, message: impl FnOnce() -> Message) -> Rendered {
-        // Nothing outlives a panic in here but the inputs, which nobody changes.
-        let guarded = |make: &mut dyn FnMut() -> Outgoing| catch_unwind(AssertUnwindSafe(make)).ok();
-        let mut message = Some(message);
-        let whole = guarded(&mut || match self.render {
-            Render::Frame(render) => render(it),
+        match self.render {
+            Render::Frame(render) => Rendered::of(|| render(it), None::<fn() -> Outgoing>),
             Render::Message(render) => {
-                render(it, &message.take().map_or_else(|| Message::plain(it.event), |message| message()))
+                Rendered::of(|| render(it, &message()), Some(|| render(it, &Message::plain(it.event))))
             }
-        });
-        if let Some(request) = whole {
-            return Rendered::Whole(request);
         }
-        let plain = match self.render {
-            Render::Frame(_) => None,
-            Render::Message(render) => guarded(&mut || render(it, &Message::plain(it.event))),
-        };
-        plain.map_or(Rendered::Failed, Rendered::Plain)
     }
 }
 
@@ -520,10 +519,9 @@ mod tests {
             (samples::event(&message), Secret::new("https://x.example/"), Fields::new());
         let delivery = DeliveryId { event: event.id, n: 0 };
         let it = Rendering { url: &url, fields: &fields, event: &event, delivery };
-        let whole = |rendered| matches!(rendered, Rendered::Whole(_));
+        let whole = |rendered: Rendered| matches!(rendered, Rendered::Whole(_));
         let said = format!("\"DEPLOYMENT_SUCCESS: {}\"", event.resource.as_ref().unwrap());
-        let plain =
-            |rendered| matches!(rendered, Rendered::Plain(request) if request.body == said.as_bytes());
+        let plain = |rendered: Rendered| matches!(rendered, Rendered::Plain(request) if request.body == said.as_bytes());
         assert!(whole(slack::FORMAT.request(&it, || message.clone())));
         assert!(plain(FRAGILE.request(&it, || message.clone())));
         assert!(plain(FRAGILE.request(&it, || panic!("a template, by design"))));

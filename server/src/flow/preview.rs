@@ -31,6 +31,9 @@ pub const READER: &str = "reader@example.com";
 /// What stands where a link would let its holder act for the reader.
 const NO_TOKEN: &str = "hidden";
 
+/// Of a letter that cannot be rendered, not even plainly.
+pub(super) const UNSAID: &str = "the letter could not be rendered";
+
 /// From where letters are written.
 #[derive(Debug, Clone, Copy)]
 pub struct Desk<'a> {
@@ -197,7 +200,7 @@ pub fn request(
     let format = formats::find(&destination.format)?;
     let secrets = SigningSecrets { current: signing::secret(&[0; 32]), previous: None };
     let seal = Seal { secrets: &secrets, id: &telling.delivery.to_string(), now };
-    let request = render::request(words, telling, format, destination, seal).request()?;
+    let request = render::request(words, telling, format, destination, seal).sent()?;
     let mut seen = seen(&request, format, destination);
     for (_, value) in seen.headers.iter_mut().filter(|(name, _)| name == "webhook-signature") {
         *value = format!("v1,{HIDDEN}");
@@ -216,21 +219,25 @@ pub fn letter(
     hook: Option<&Hook>,
     now: Millis,
 ) -> Result<SeenLetter, String> {
-    seen_letter(desk.letterhead, &shown_letter(desk, told.telling(0), recipient, hook), now)
+    seen_letter(desk.letterhead, &shown_letter(desk, told.telling(0), recipient, hook)?, now)
 }
 
 /// The letter an attempt writes, but that its link to stop such letters stops nothing.
+///
+/// # Errors
+/// In words, if it cannot be rendered.
 pub(super) fn shown_letter(
     desk: Desk<'_>,
     telling: Telling<'_>,
     recipient: &Recipient,
     hook: Option<&Hook>,
-) -> Letter {
+) -> Result<Letter, String> {
     let stop = hook.zip(desk.public_url).map(|(_, public_url)| Stop {
         url: Secret::new(stops::page(public_url, "u", NO_TOKEN)),
         mailto: None,
     });
-    render::letter(desk.words, telling, recipient, hook, stop.as_ref())
+    let letter = render::letter(desk.words, telling, recipient, hook, stop.as_ref());
+    letter.sent().ok_or_else(|| UNSAID.to_owned())
 }
 
 /// What a hook would send now: a request for each destination, or its letter to `reader`.
