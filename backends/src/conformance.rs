@@ -134,6 +134,7 @@ macro_rules! conformance {
             roles_are_what_members_have,
             a_resource_belongs_to_one_owner,
             tokens_are_kept_listed_and_revoked,
+            a_letter_is_in_the_language_of_its_reader_even_after_they_are_gone,
             a_persons_pair_opens_only_while_the_person_is_there,
             a_sign_in_link_opens_once_and_only_in_time,
             a_session_lasts_while_it_is_used_and_never_longer_than_its_life,

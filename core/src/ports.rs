@@ -120,6 +120,8 @@ pub struct Work {
     pub destination: DestinationId,
     /// Whom a letter is for.
     pub recipient: Option<Recipient>,
+    /// What they read, if they are somebody we know, or knew: who deleted their account is owed one more letter.
+    pub lang: Option<String>,
     /// When its schedule began: the event's acceptance, or when it was last resent or released.
     pub since: Millis,
     /// Attempts made since then.

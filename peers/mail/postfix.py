@@ -1,4 +1,4 @@
-"""Debian's Postfix, in a directory of its own: its queue, its mailboxes, its log, and two free ports."""
+"""Debian's Postfix, in a directory of its own: its queue, its mailboxes, its log, and four free ports."""
 
 import os
 import pathlib
@@ -8,6 +8,8 @@ import socket
 import subprocess
 import tempfile
 
+from accounts import Accounts
+from authority import Authority
 from world import BIN, DOMAIN, until
 
 #: Who owns mailboxes and runs the pipe: nobody.
@@ -38,11 +40,25 @@ virtual_gid_maps = static:{gid}
 recipient_delimiter = +
 transport_maps = inline:{{ bounces@{domain}=sonnette: }}
 sonnette_destination_recipient_limit = 1
+smtpd_tls_cert_file = {authority.certificate}
+smtpd_tls_key_file = {authority.key}
+smtpd_tls_received_header = yes
+smtpd_tls_auth_only = yes
+smtpd_sasl_type = dovecot
+smtpd_sasl_path = inet:127.0.0.1:{accounts}
 """
+
+#: How it takes letters from who signs in, and from nobody else.
+SIGNED_IN = """-o smtpd_sasl_auth_enable=yes
+  -o smtpd_relay_restrictions=permit_sasl_authenticated,reject
+  -o smtpd_recipient_restrictions=permit_sasl_authenticated,reject"""
 
 MASTER = """
 {strict}  inet  n - n - - smtpd
 {late}    inet  n - n - - smtpd -o smtpd_reject_unlisted_recipient=no
+{starttls} inet n - n - - smtpd -o smtpd_tls_security_level=encrypt {signed_in}
+{tls}     inet  n - n - - smtpd -o smtpd_tls_wrappermode=yes {signed_in}
+tlsmgr    unix  - - n 1000? 1 tlsmgr
 cleanup   unix  n - n - 0 cleanup
 qmgr      unix  n - n 300 1 qmgr
 rewrite   unix  - - n - - trivial-rewrite
@@ -77,11 +93,18 @@ def free_ports(count):
 
 
 class Postfix:
-    """Takes letters to `mailboxes` at example.com. At `strict` it refuses others at once, at `late` it reports them afterwards."""
+    """Takes letters to `mailboxes` at example.com. At `strict` it refuses others at once, at `late` it reports them afterwards.
+
+    At `starttls` and `tls` it takes them over TLS from `login`, and its certificate is of `authority`.
+    """
+
+    #: Who may sign in, and how.
+    login = ("sonnette", "open sesame")
 
     def __init__(self, *mailboxes):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="sonnette-postfix-"))
         self.child = None
+        self.accounts = Accounts(*self.login)
         try:
             self._start(mailboxes)
         except BaseException:
@@ -89,7 +112,8 @@ class Postfix:
             raise
 
     def _start(self, mailboxes):
-        self.strict, self.late = free_ports(2)
+        self.strict, self.late, self.starttls, self.tls = free_ports(4)
+        self.authority = Authority(self.folder, "house")
         for name in ("conf", "queue", "data", "mail", "pipe"):
             (self.folder / name).mkdir()
         # Others look in, and only look.
@@ -101,8 +125,11 @@ class Postfix:
         bounce.write_text(PIPE.format(folder=self.folder))
         bounce.chmod(0o755)
         boxes = ", ".join(f"{{ {name}@example.com = {name}/ }}" for name in mailboxes)
-        main = MAIN.format(domain=DOMAIN, folder=self.folder, mailboxes=boxes, uid=OWNER.pw_uid, gid=OWNER.pw_gid)
-        master = MASTER.format(folder=self.folder, strict=f"127.0.0.1:{self.strict}", late=f"127.0.0.1:{self.late}")
+        main = MAIN.format(
+            domain=DOMAIN, folder=self.folder, mailboxes=boxes, uid=OWNER.pw_uid, gid=OWNER.pw_gid,
+            authority=self.authority, accounts=self.accounts.port)
+        ports = {name: f"127.0.0.1:{getattr(self, name)}" for name in ("strict", "late", "starttls", "tls")}
+        master = MASTER.format(folder=self.folder, signed_in=SIGNED_IN, **ports)
         (self.folder / "conf/main.cf").write_text(main)
         (self.folder / "conf/master.cf").write_text(master)
         self.said = open(self.folder / "said", "w")
@@ -140,4 +167,5 @@ class Postfix:
             subprocess.run(["postfix", "-c", self.folder / "conf", "stop"], stdout=self.said, stderr=self.said, check=False)
             self.child.wait(60)
             self.said.close()
+        self.accounts.end()
         shutil.rmtree(self.folder)

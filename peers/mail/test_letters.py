@@ -52,8 +52,6 @@ class Letters(unittest.TestCase):
         self.assertGreaterEqual(len(told), 50)
         roots = set()
         for kind, lang, address in told:
-            # Whoever is gone has no language any more: the house's.
-            lang = "en" if kind["name"] == "ACCOUNT_DELETION" else lang
             with self.subTest(kind=kind["name"], lang=lang):
                 letter = letters.check(
                     self, self.letter(address), self.zone, lang, kind.get("locked"), kind.get("tells") != "admins")

@@ -13,8 +13,8 @@ class ThroughPostfix(unittest.TestCase):
         cls.postfix = Postfix("alice", "bruno")
         cls.addClassCleanup(cls.postfix.end)
 
-    def site(self, port):
-        world = World(f"smtp+plain://127.0.0.1:{port}")
+    def site(self, port, scheme="smtp+plain", user="", more=()):
+        world = World(f"{scheme}://{user}127.0.0.1:{port}", *more)
         self.addCleanup(world.end)
         self.postfix.pipe_to(world)
         return world, world.organisation(world.person("alice@example.com"))
@@ -39,6 +39,43 @@ class ThroughPostfix(unittest.TestCase):
             letter = letters.read(got)
             self.assertTrue(letters.VERP.fullmatch(letter["Return-Path"].strip("<>")), letter["Return-Path"])
             self.assertIn(words, next(letter.iter_parts()).get_content())
+
+    def over_tls(self, scheme, *more):
+        """A server that sends by the port of this scheme, with the right password."""
+        user, password = self.postfix.login
+        file = self.postfix.folder / "password"
+        file.write_text(password)
+        port = {"smtp": self.postfix.starttls, "smtps": self.postfix.tls}[scheme]
+        world, org = self.site(port, scheme, f"{user}@", [f'password_file = "{file}"', *more])
+        world.hook(org, ["CREDITS_ADDED"], {"type": "address", "address": "alice@example.com"})
+        return world, org
+
+    def test_an_authority_of_the_house_vouches_for_the_relay_by_starttls_and_from_the_first_byte(self):
+        for scheme in ("smtp", "smtps"):
+            with self.subTest(scheme):
+                world, org = self.over_tls(scheme, self.postfix.authority.setting())
+                (mail,) = (line for line in world.doctor() if line["what"] == "mail")
+                self.assertTrue(mail["fine"], mail["saw"])
+                (delivery,) = world.deliveries(world.emit("CREDITS_ADDED", org))
+                self.assertEqual(delivery["state"], "delivered", self.postfix.log())
+                (letter,) = until("a letter to Alice", lambda: self.mailbox("alice", "CREDITS_ADDED", org))
+                # RFC 3848: extended SMTP, over TLS, signed in.
+                self.assertIn("with ESMTPSA", letter["Received"])
+                self.assertRegex(letter["Received"], r"using TLSv1\.[23]")
+                self.assertRegex(self.postfix.log(), r"sasl_method=\w+, sasl_username=sonnette")
+
+    def test_without_that_authority_the_letter_waits_and_doctor_says_why(self):
+        for scheme in ("smtp", "smtps"):
+            with self.subTest(scheme):
+                world, org = self.over_tls(scheme)
+                event = world.emit("CREDITS_ADDED", org)
+                retrying = lambda: [one for one in world.deliveries(event, ended=False) if one["state"] == "retrying"]
+                (delivery,) = until("a first attempt", retrying)
+                self.assertIn("invalid peer certificate", world.attempts(delivery["id"])[0]["note"])
+                (mail,) = (line for line in world.doctor() if line["what"] == "mail")
+                self.assertFalse(mail["fine"])
+                self.assertIn("no public authority vouches for its certificate", mail["saw"])
+                self.assertEqual(self.mailbox("alice", "CREDITS_ADDED", org), [])
 
     def test_postfix_says_at_once_that_nobody_is_there(self):
         world, org = self.site(self.postfix.strict)

@@ -1,20 +1,19 @@
 """What a relay says, and what becomes of the letter."""
 
-import ssl
-import subprocess
 import tempfile
 import unittest
 
 import letters
+from authority import Authority
 from relay import DROP, Relay
 from world import World, until
 
 
-def site(test, scheme="smtp+plain", user="", password=None, relay=None, **settings):
-    """A relay, a server that sends by it, and an organisation whose admin is Alice."""
-    relay = relay or Relay(**settings)
+def site(test, scheme="smtp+plain", user="", password=None, more=(), **settings):
+    """A relay, a server that sends by it, and an organisation whose admin is Alice. `more` are lines of the server's `[mail]`."""
+    relay = Relay(**settings)
     test.addCleanup(relay.stop)
-    more = []
+    more = list(more)
     if password:
         file = test.enterContext(tempfile.NamedTemporaryFile("w"))
         file.write(password)
@@ -115,16 +114,36 @@ class Doors(unittest.TestCase):
         self.retried(world, org)
         self.assertEqual(relay.heard, [])
 
+    def over_tls(self, scheme, authority, *more):
+        """A relay that shows a certificate of this authority and takes letters from who signs in."""
+        over = {"smtp": {"tls_context": authority.tls(), "require_starttls": True}, "smtps": {"ssl_context": authority.tls()}}
+        login = ("sonnette", "open sesame")
+        return site(self, scheme, "sonnette@", login[1], more, login=login, **over[scheme])
+
+    def test_a_relay_an_authority_of_the_house_vouches_for_gets_password_and_letter(self):
+        house = Authority(self.enterContext(tempfile.TemporaryDirectory()), "house")
+        for scheme in ("smtp", "smtps"):
+            with self.subTest(scheme):
+                relay, world, org = self.over_tls(scheme, house, house.setting())
+                world.hook(org, ["CREDITS_ADDED"], to("bob@example.net"))
+                (delivery,) = world.deliveries(world.emit("CREDITS_ADDED", org))
+                self.assertEqual(delivery["state"], "delivered")
+                self.assertEqual(len(relay.taken("bob@example.net")), 1)
+                self.assertIn("AUTH", relay.heard)
+                self.assertEqual("STARTTLS" in relay.heard, scheme == "smtp")
+
     def test_a_relay_whose_certificate_nobody_vouches_for_gets_neither_password_nor_letter(self):
         folder = self.enterContext(tempfile.TemporaryDirectory())
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
-             "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", f"{folder}/key.pem", "-out", f"{folder}/cert.pem"],
-            check=True, stderr=subprocess.DEVNULL)
-        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        tls.load_cert_chain(f"{folder}/cert.pem", f"{folder}/key.pem")
-        relay, world, org = site(
-            self, scheme="smtp", user="sonnette@", password="open sesame",
-            login=("sonnette", "open sesame"), tls_context=tls, require_starttls=True)
-        self.assertRegex(self.retried(world, org), "(?i)certificate|issuer")
-        self.assertEqual(set(relay.heard), {"STARTTLS"})
+        house, other = Authority(folder, "house"), Authority(folder, "other")
+        told = {(): "no public authority vouches for its certificate",
+                (other.setting(),): "neither a public authority nor one of .*other-authority.pem"}
+        for scheme in ("smtp", "smtps"):
+            for more, words in told.items():
+                with self.subTest(scheme, more=more):
+                    relay, world, org = self.over_tls(scheme, house, *more)
+                    self.assertRegex(self.retried(world, org), "invalid peer certificate")
+                    (mail,) = (line for line in world.doctor() if line["what"] == "mail")
+                    self.assertFalse(mail["fine"])
+                    self.assertRegex(mail["saw"], words)
+                    self.assertEqual(set(relay.heard), {"STARTTLS"} if scheme == "smtp" else set())
+                    self.assertEqual(relay.letters, [])

@@ -1,13 +1,13 @@
 //! Owners, members, resources, tokens.
 
 use sonnette_core::ids::{OrganisationId, TokenId, UserId};
-use sonnette_core::model::{Fact, Organisation, Resource, Role};
+use sonnette_core::model::{Fact, Organisation, Resource, Role, Target};
 use sonnette_core::ports::{Bearer, Names, NewToken, Page};
 use sonnette_core::secret::Secret;
 
 use super::{
     ADDON, ANN, APPLICATION, BOB, CID, FOREIGN, ORGANISATION, OWNER, STRANGER, World, addon, application,
-    born, email_of, member, organisation, real_id, user,
+    born, email_of, everybody, member, organisation, real_id, user,
 };
 
 /// See the name.
@@ -144,6 +144,35 @@ pub async fn a_resource_belongs_to_one_owner(world: World) {
     world.learn(vec![claim(addon(ADDON), OWNER)]).await;
     let again = world.store().resources(OWNER).await.expect("listed");
     assert_eq!((again[0].name.as_str(), again[0].real_id.clone()), ("Mine", Some(real_id(ADDON))));
+}
+
+/// See the name.
+pub async fn a_letter_is_in_the_language_of_its_reader_even_after_they_are_gone(mut world: World) {
+    let french = Fact::User {
+        id: user(BOB),
+        name: None,
+        email: None,
+        lang: Some("fr".to_owned()),
+        operator: None,
+        hooks: Vec::new(),
+    };
+    world.learn(vec![french]).await;
+    let mut hook = world.mail(vec![everybody(), Target::Addresses(vec!["pager@example.net".to_owned()])]);
+    hook.owner = user(BOB).into();
+    world.add(&hook).await;
+    let mut last = world.draft("ACCOUNT_DELETION");
+    last.owner = user(BOB).into();
+    last.facts = vec![Fact::UserGone(user(BOB))];
+    world.accept(last).await;
+    assert_eq!(world.store().user(user(BOB)).await.expect("read"), None);
+    let unresolved = world.lease_one().await;
+    world.resolve(&unresolved).await;
+    let letters = world.lease().await;
+    let read: Vec<_> = letters
+        .iter()
+        .map(|letter| (letter.recipient.as_ref().and_then(|reader| reader.user), letter.lang.as_deref()))
+        .collect();
+    assert_eq!(read, [(Some(user(BOB)), Some("fr")), (None, None)]);
 }
 
 /// See the name.

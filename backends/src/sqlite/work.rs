@@ -176,12 +176,14 @@ fn load(
         attempts: u32,
         letter: i64,
         recipient: Option<Recipient>,
+        lang: Option<String>,
         since: Option<Millis>,
         spent: u32,
     }
     let columns = db
         .prepare_cached(
-            "SELECT hook, attempts, letter, address, user, since, spent FROM deliveries WHERE event = ?1 AND n = ?2",
+            "SELECT d.hook, d.attempts, d.letter, d.address, d.user, u.lang, d.since, d.spent
+             FROM deliveries d LEFT JOIN users u ON u.id = d.user WHERE d.event = ?1 AND d.n = ?2",
         )?
         .query_row(params![due.id.event.0, due.id.n], |row| {
             Ok(Columns {
@@ -189,8 +191,9 @@ fn load(
                 attempts: row.get(1)?,
                 letter: row.get(2)?,
                 recipient: recipient(row, 3)?,
-                since: row.get(5)?,
-                spent: row.get(6)?,
+                lang: row.get(5)?,
+                since: row.get(6)?,
+                spent: row.get(7)?,
             })
         })?;
     let hook = match columns.hook {
@@ -231,6 +234,7 @@ fn load(
         hook,
         destination,
         recipient: columns.recipient,
+        lang: columns.lang,
         since: columns.since.unwrap_or(due.id.event.at()),
         made: columns.attempts.saturating_sub(columns.spent),
         expires: match destination {

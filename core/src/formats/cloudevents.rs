@@ -53,7 +53,7 @@ pub(super) const FORMAT: Format = Format {
             check: prefix,
         },
     ],
-    spares: nothing,
+    brings: nothing,
     secret_url: false,
     signed: true,
 };
@@ -223,7 +223,7 @@ mod tests {
                 },
                 || unreachable!("it is made of the event"),
             )
-            .request()
+            .sent()
             .unwrap()
     }
 

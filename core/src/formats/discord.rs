@@ -29,7 +29,7 @@ pub(super) const FORMAT: Format = Format {
     recognises,
     check,
     fields: &[],
-    spares: nothing,
+    brings: nothing,
     secret_url: true,
     signed: false,
 };
@@ -155,6 +155,8 @@ fn embed(message: &Message) -> Value {
 /// they end the destination at once. A 403 without Discord's own JSON is that lock-out.
 fn classify(reply: &Reply, now: Millis) -> Outcome {
     match reply.status {
+        // Who waits is given the message; who does not, as by a URL that says so, nothing.
+        200 if !said(reply)["id"].is_string() => Outcome::Refused,
         401 | 404 => Outcome::Gone,
         403 if !said(reply)["code"].is_number() => again(reply, now),
         _ => by_status(reply, now),
@@ -175,6 +177,8 @@ mod tests {
         let again = Outcome::Again { not_before: None };
         for (status, text, expected) in [
             (200, r#"{"id":"1"}"#, Outcome::Delivered),
+            (200, "<html>Sign in</html>", Outcome::Refused),
+            (200, "", Outcome::Refused),
             (204, "", Outcome::Delivered),
             (302, "", Outcome::Refused),
             (400, r#"{"message":"Invalid Form Body","code":50035,"errors":{}}"#, Outcome::Refused),

@@ -27,7 +27,7 @@ pub(super) const FORMAT: Format = Format {
     recognises,
     check: |url| not_elsewhere(url, "flowdock"),
     fields: &[],
-    spares: nothing,
+    brings: nothing,
     secret_url: true,
     signed: false,
 };

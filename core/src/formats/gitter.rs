@@ -22,7 +22,7 @@ pub(super) const FORMAT: Format = Format {
     recognises,
     check: |url| not_elsewhere(url, "gitter"),
     fields: &[],
-    spares: nothing,
+    brings: nothing,
     secret_url: true,
     signed: false,
 };

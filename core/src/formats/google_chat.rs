@@ -27,7 +27,7 @@ pub(super) const FORMAT: Format = Format {
     recognises,
     check,
     fields: &[],
-    spares: nothing,
+    brings: nothing,
     secret_url: true,
     signed: false,
 };
@@ -147,6 +147,8 @@ fn classify(reply: &Reply, now: Millis) -> Outcome {
     };
     match reply.status {
         403 if error["status"] == "RESOURCE_EXHAUSTED" || reason("RATE_LIMIT_EXCEEDED") => again(reply, now),
+        // The message it made, by its name: all else is said by somebody before it.
+        200..=299 if !said["name"].is_string() => Outcome::Refused,
         400 if reason("API_KEY_INVALID") => Outcome::Gone,
         401 | 403 | 404 if error.is_object() => Outcome::Gone,
         _ => by_status(reply, now),
@@ -171,6 +173,9 @@ mod tests {
         };
         for (status, text, expected) in [
             (200, r#"{"name":"spaces/A/messages/B"}"#.to_owned(), Outcome::Delivered),
+            (200, "<html>Sign in</html>".into(), Outcome::Refused),
+            (200, String::new(), Outcome::Refused),
+            (200, error("INTERNAL", "x"), Outcome::Refused),
             (302, String::new(), Outcome::Refused),
             (400, error("INVALID_ARGUMENT", "x"), Outcome::Refused),
             (400, error("INVALID_ARGUMENT", "API_KEY_INVALID"), Outcome::Gone),

@@ -33,7 +33,7 @@ pub(super) const FORMAT: Format = Format {
         required: true,
         check: visible,
     }],
-    spares: |url, _| has_token(url),
+    brings: |url, _| token_of(url),
     secret_url: true,
     signed: false,
 };
@@ -52,8 +52,10 @@ const TITLE: usize = 250;
 const URL: usize = 1000;
 const KEY: HeaderName = HeaderName::from_static("x-gotify-key");
 
-fn has_token(url: &Url) -> bool {
-    url.query_pairs().any(|(name, value)| name == "token" && !value.is_empty())
+/// The token, where a URL has it.
+fn token_of(url: &Url) -> Option<String> {
+    let token = url.query_pairs().find(|(name, value)| name == "token" && !value.is_empty());
+    token.map(|(_, value)| value.into_owned())
 }
 
 fn check(url: &Url) -> Result<(), &'static str> {
@@ -92,9 +94,11 @@ fn render(it: &Rendering<'_>, message: &Message) -> Outgoing {
     }
 }
 
-/// A token it does not know is a 401, one that may not post a 403; both say so in JSON.
+/// It answers with the message, by its number. A token it does not know is a 401, one that may not post a 403; both say so in
+/// JSON.
 fn classify(reply: &Reply, now: Millis) -> Outcome {
     match reply.status {
+        200..=299 if !said(reply)["id"].is_number() => Outcome::Refused,
         401 | 403 if said(reply)["errorCode"].is_number() => Outcome::Gone,
         _ => by_status(reply, now),
     }
@@ -114,6 +118,8 @@ mod tests {
         let error = |status: u16| format!(r#"{{"error":"x","errorCode":{status},"errorDescription":"y"}}"#);
         for (status, text, expected) in [
             (200, r#"{"id":1,"appid":5}"#.to_owned(), Outcome::Delivered),
+            (200, "<html>Sign in</html>".to_owned(), Outcome::Refused),
+            (200, String::new(), Outcome::Refused),
             (400, error(400), Outcome::Refused),
             (401, error(401), Outcome::Gone),
             (401, "<html>".to_owned(), Outcome::Refused),

@@ -46,7 +46,7 @@ pub(super) const FORMAT: Format = Format {
             check: visible,
         },
     ],
-    spares: |url, _| is_hookshot(url),
+    brings: |url, _| is_hookshot(url).then(String::new),
     secret_url: true,
     signed: false,
 };
@@ -135,18 +135,17 @@ fn place(it: &Rendering<'_>, base: Option<Url>) -> Secret {
     Secret::new(String::from(url))
 }
 
-/// The client-server API says `errcode`; hookshot says `ok`, and 202 if it does not wait for the room.
+/// The client-server API says `errcode`, and which event it made; hookshot says `ok`, and 202 if it does not wait for the room.
 fn classify(reply: &Reply, now: Millis) -> Outcome {
     let said = said(reply);
     let code = said["errcode"].as_str().unwrap_or_default();
     match (reply.status, code) {
-        (401, "M_UNKNOWN_TOKEN" | "M_MISSING_TOKEN") | (403, "M_FORBIDDEN" | "M_USER_DEACTIVATED") => {
-            Outcome::Gone
-        }
-        (404, "M_NOT_FOUND") => Outcome::Gone,
+        (401, "M_UNKNOWN_TOKEN" | "M_MISSING_TOKEN")
+        | (403, "M_FORBIDDEN" | "M_USER_DEACTIVATED")
+        | (404, "M_NOT_FOUND") => Outcome::Gone,
         (404, "") if said["ok"] == false => Outcome::Gone,
-        // Somebody else's page: a homeserver names the event, a bridge says that all is well.
-        (200, _) if said["event_id"].is_null() && said["ok"] != true => Outcome::Refused,
+        (202, _) if said["ok"] != false => Outcome::Delivered,
+        (200..=299, _) if !said["event_id"].is_string() && said["ok"] != true => Outcome::Refused,
         _ => by_status(reply, now),
     }
 }
@@ -167,15 +166,21 @@ mod tests {
             (200, r#"{"event_id":"$x"}"#.to_owned(), Outcome::Delivered),
             (200, r#"{"ok":true}"#.to_owned(), Outcome::Delivered),
             (202, r#"{"ok":true}"#.to_owned(), Outcome::Delivered),
+            (202, String::new(), Outcome::Delivered),
+            (202, r#"{"ok":false}"#.to_owned(), Outcome::Refused),
             (200, r#"{"ok":false}"#.to_owned(), Outcome::Refused),
-            (200, "<html>".to_owned(), Outcome::Refused),
-            (404, error("M_NOT_FOUND"), Outcome::Gone),
+            (200, "<html>Sign in</html>".to_owned(), Outcome::Refused),
+            (200, String::new(), Outcome::Refused),
+            (200, "{}".to_owned(), Outcome::Refused),
+            (200, error("M_UNKNOWN"), Outcome::Refused),
             (400, error("M_BAD_JSON"), Outcome::Refused),
             (401, error("M_UNKNOWN_TOKEN"), Outcome::Gone),
             (401, error("M_MISSING_TOKEN"), Outcome::Gone),
             (403, error("M_FORBIDDEN"), Outcome::Gone),
             (403, "<html>".to_owned(), Outcome::Refused),
             (404, error("M_UNRECOGNIZED"), Outcome::Refused),
+            (404, error("M_NOT_FOUND"), Outcome::Gone),
+            (404, "<html>".to_owned(), Outcome::Refused),
             (404, r#"{"ok":false,"error":"Webhook not found"}"#.to_owned(), Outcome::Gone),
             (413, error("M_TOO_LARGE"), Outcome::Refused),
             (500, error("M_UNKNOWN"), again),

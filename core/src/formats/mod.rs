@@ -87,8 +87,8 @@ pub struct Format {
     pub check: fn(&Url) -> Result<(), &'static str>,
     /// What it takes besides the URL.
     pub fields: &'static [Field],
-    /// Whether a URL brings what a field says, so that a required one is not missed.
-    pub spares: fn(&Url, &str) -> bool,
+    /// What a URL brings of a field, so that a required one is not missed; empty where such a URL needs none.
+    pub brings: fn(&Url, &str) -> Option<String>,
     /// Whether the URL is a credential, and is shown masked.
     pub secret_url: bool,
     /// Whether requests carry Standard Webhooks headers.
@@ -106,7 +106,7 @@ pub struct Field {
     pub hint: &'static str,
     /// Whether it is a credential, and is never shown again.
     pub secret: bool,
-    /// Whether nothing can be sent without it, unless the URL brings it ([`Format::spares`]).
+    /// Whether nothing can be sent without it, unless the URL brings it ([`Format::brings`]).
     pub required: bool,
     /// The rule it breaks, in words that never repeat it.
     pub check: fn(&str) -> Result<(), &'static str>,
@@ -148,7 +148,7 @@ impl Format {
 
     /// The fields nothing can be sent to this URL without.
     pub fn needed(&self, url: &Url) -> impl Iterator<Item = &'static Field> {
-        self.fields.iter().filter(|field| field.required && !(self.spares)(url, field.name))
+        self.fields.iter().filter(|field| field.required && (self.brings)(url, field.name).is_none())
     }
 
     /// [`Format::check_fields`] for a preview, which does without what is not given.
@@ -186,22 +186,35 @@ impl Format {
     }
 }
 
-/// What came of rendering.
+/// What came of rendering a request, or a letter.
 #[derive(Debug)]
-pub enum Rendered {
-    /// The request.
-    Whole(Outgoing),
-    /// The message could not be rendered: a request with no more than what happened, and to what.
-    Plain(Outgoing),
+pub enum Rendered<T = Outgoing> {
+    /// It.
+    Whole(T),
+    /// The message could not be rendered: one with no more than what happened, and to what.
+    Plain(T),
     /// Not even that. Another version of this program may know how.
     Failed,
 }
 
-impl Rendered {
+impl<T> Rendered<T> {
+    /// Renders, and what is plain if that fails.
+    ///
+    /// A fault in a template, in a message or in a format costs the words it is about, never the delivery: this is where
+    /// a panic in any of them ends.
+    pub(crate) fn of(whole: impl FnOnce() -> T, plain: Option<impl FnOnce() -> T>) -> Self {
+        // Nothing outlives a panic in here but the inputs, which nobody changes.
+        if let Ok(whole) = catch_unwind(AssertUnwindSafe(whole)) {
+            return Self::Whole(whole);
+        }
+        let plain = plain.and_then(|plain| catch_unwind(AssertUnwindSafe(plain)).ok());
+        plain.map_or(Self::Failed, Self::Plain)
+    }
+
     /// What is sent, if anything is.
-    pub fn request(self) -> Option<Outgoing> {
+    pub fn sent(self) -> Option<T> {
         match self {
-            Self::Whole(request) | Self::Plain(request) => Some(request),
+            Self::Whole(sent) | Self::Plain(sent) => Some(sent),
             Self::Failed => None,
         }
     }
@@ -209,27 +222,13 @@ impl Rendered {
 
 impl Format {
     /// Makes the request. `message` says what the event says to people, where the format asks for it.
-    ///
-    /// A fault in a template, in a message or in a format costs the words it is about, never the delivery: this is where
-    /// a panic in any of them ends.
     pub fn request(&self, it: &Rendering<'_>, message: impl FnOnce() -> Message) -> Rendered {
-        // Nothing outlives a panic in here but the inputs, which nobody changes.
-        let guarded = |make: &mut dyn FnMut() -> Outgoing| catch_unwind(AssertUnwindSafe(make)).ok();
-        let mut message = Some(message);
-        let whole = guarded(&mut || match self.render {
-            Render::Frame(render) => render(it),
+        match self.render {
+            Render::Frame(render) => Rendered::of(|| render(it), None::<fn() -> Outgoing>),
             Render::Message(render) => {
-                render(it, &message.take().map_or_else(|| Message::plain(it.event), |message| message()))
+                Rendered::of(|| render(it, &message()), Some(|| render(it, &Message::plain(it.event))))
             }
-        });
-        if let Some(request) = whole {
-            return Rendered::Whole(request);
         }
-        let plain = match self.render {
-            Render::Frame(_) => None,
-            Render::Message(render) => guarded(&mut || render(it, &Message::plain(it.event))),
-        };
-        plain.map_or(Rendered::Failed, Rendered::Plain)
     }
 }
 
@@ -239,8 +238,8 @@ fn anything<T: ?Sized>(_: &T) -> Result<(), &'static str> {
 }
 
 /// For URLs that bring no field.
-fn nothing(_: &Url, _: &str) -> bool {
-    false
+fn nothing(_: &Url, _: &str) -> Option<String> {
+    None
 }
 
 /// For credentials that go into a header.
@@ -520,10 +519,9 @@ mod tests {
             (samples::event(&message), Secret::new("https://x.example/"), Fields::new());
         let delivery = DeliveryId { event: event.id, n: 0 };
         let it = Rendering { url: &url, fields: &fields, event: &event, delivery };
-        let whole = |rendered| matches!(rendered, Rendered::Whole(_));
+        let whole = |rendered: Rendered| matches!(rendered, Rendered::Whole(_));
         let said = format!("\"DEPLOYMENT_SUCCESS: {}\"", event.resource.as_ref().unwrap());
-        let plain =
-            |rendered| matches!(rendered, Rendered::Plain(request) if request.body == said.as_bytes());
+        let plain = |rendered: Rendered| matches!(rendered, Rendered::Plain(request) if request.body == said.as_bytes());
         assert!(whole(slack::FORMAT.request(&it, || message.clone())));
         assert!(plain(FRAGILE.request(&it, || message.clone())));
         assert!(plain(FRAGILE.request(&it, || panic!("a template, by design"))));

@@ -45,7 +45,7 @@ pub(super) const FORMAT: Format = Format {
             check: visible,
         },
     ],
-    spares: |url, field| field == "topic" && topic_of(url).is_some(),
+    brings: |url, field| topic_of(url).filter(|_| field == "topic").map(str::to_owned),
     // Whoever knows the topic may read and write it.
     secret_url: true,
     signed: false,
@@ -132,9 +132,12 @@ fn render(it: &Rendering<'_>, message: &Message) -> Outgoing {
     }
 }
 
-/// It says a `code` of five digits, the first three of them the status. The quota of a day is free again at midnight, UTC.
+/// It answers with the message, by its id, or with a `code` of five digits, the first three of them the status. The quota of a
+/// day is free again at midnight, UTC.
 fn classify(reply: &Reply, now: Millis) -> Outcome {
-    match (reply.status, said(reply)["code"].as_u64()) {
+    let said = said(reply);
+    match (reply.status, said["code"].as_u64()) {
+        (200..=299, _) if !said["id"].is_string() => Outcome::Refused,
         (401, Some(40101)) | (403, Some(40301)) => Outcome::Gone,
         (429, Some(42908)) => Outcome::Again { not_before: Some((now.div_euclid(DAY) + 1) * DAY) },
         (429 | 507, _) => again(reply, now),
@@ -156,6 +159,8 @@ mod tests {
         let error = |code: u32| format!(r#"{{"code":{code},"http":{},"error":"x"}}"#, code / 100);
         for (status, text, expected) in [
             (200, r#"{"id":"x","event":"message"}"#.to_owned(), Outcome::Delivered),
+            (200, "<html>Sign in</html>".to_owned(), Outcome::Refused),
+            (200, String::new(), Outcome::Refused),
             (400, error(40009), Outcome::Refused),
             (400, error(40017), Outcome::Refused),
             (401, error(40101), Outcome::Gone),

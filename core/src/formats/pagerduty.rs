@@ -33,7 +33,7 @@ pub(super) const FORMAT: Format = Format {
         required: true,
         check: routing_key,
     }],
-    spares: nothing,
+    brings: nothing,
     secret_url: false,
     signed: false,
 };
@@ -148,12 +148,14 @@ fn links(message: &Message) -> Value {
     message.links.iter().filter_map(link).take(LINKS).collect::<Vec<_>>().into()
 }
 
-/// A key it does not know is a 400 that names it.
+/// Taken is a 202, or what says `success`. A key it does not know is a 400 that names it; any other 4xx but a 429 is final for
+/// the event.
 fn classify(reply: &Reply, now: Millis) -> Outcome {
     let said = said(reply);
     let errors = said["errors"].as_array().map_or(&[][..], Vec::as_slice);
     let of_the_key = |error: &Value| error.as_str().is_some_and(|error| error.contains("routing_key"));
     match reply.status {
+        200 | 201 | 203..=299 if said["status"] != "success" => Outcome::Refused,
         400 if errors.iter().any(of_the_key) => Outcome::Gone,
         _ => by_status(reply, now),
     }
@@ -176,6 +178,10 @@ mod tests {
         let again = Outcome::Again { not_before: None };
         for (status, text, expected) in [
             (202, r#"{"status":"success","dedup_key":"x"}"#, Outcome::Delivered),
+            (202, "", Outcome::Delivered),
+            (200, r#"{"status":"success","dedup_key":"x"}"#, Outcome::Delivered),
+            (200, "<html>Sign in</html>", Outcome::Refused),
+            (200, "", Outcome::Refused),
             (400, r#"{"status":"invalid event","errors":["'routing_key' is invalid"]}"#, Outcome::Gone),
             (
                 400,
@@ -184,6 +190,7 @@ mod tests {
             ),
             (400, "", Outcome::Refused),
             (403, "", Outcome::Refused),
+            (404, "", Outcome::Refused),
             (413, "", Outcome::Refused),
             (429, "", again),
             (500, "", again),

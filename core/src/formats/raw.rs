@@ -18,7 +18,7 @@ pub(super) const FORMAT: Format = Format {
     recognises: |_| false,
     check: anything,
     fields: &[],
-    spares: nothing,
+    brings: nothing,
     secret_url: false,
     signed: true,
 };

@@ -25,7 +25,7 @@ pub(super) const FORMAT: Format = Format {
     recognises,
     check: |url| not_elsewhere(url, "rocketchat"),
     fields: &[],
-    spares: nothing,
+    brings: nothing,
     secret_url: true,
     signed: false,
 };

@@ -30,7 +30,7 @@ pub(super) const FORMAT: Format = Format {
     recognises,
     check,
     fields: &[],
-    spares: nothing,
+    brings: nothing,
     secret_url: true,
     signed: false,
 };

@@ -50,7 +50,7 @@ pub(super) const FORMAT: Format = Format {
             check: topic,
         },
     ],
-    spares: |url, field| field == "token" && has_token(url),
+    brings: |url, field| token_of(url).filter(|_| field == "token").map(str::to_owned),
     secret_url: true,
     signed: false,
 };
@@ -70,15 +70,15 @@ fn recognises(url: &Url) -> bool {
     super::points_at(url, &["api.telegram.org"], "/")
 }
 
-/// Whether a URL is whole: `/bot<TOKEN>/sendMessage`.
-fn has_token(url: &Url) -> bool {
+/// The token, where a URL is whole: `/bot<TOKEN>/sendMessage`.
+fn token_of(url: &Url) -> Option<&str> {
     let token = url.path().rsplit_once("/bot").and_then(|(_, rest)| rest.strip_suffix("/sendMessage"));
-    token.is_some_and(token_shaped)
+    token.filter(|token| token_shaped(token))
 }
 
 fn check(url: &Url) -> Result<(), &'static str> {
     let bare = url.path().trim_end_matches('/').is_empty();
-    match bare || has_token(url) {
+    match bare || token_of(url).is_some() {
         true => not_elsewhere(url, "telegram"),
         false => Err(
             "Telegram is posted to at https://api.telegram.org, or at https://api.telegram.org/bot<TOKEN>/sendMessage",
@@ -132,7 +132,7 @@ fn render(it: &Rendering<'_>, message: &Message) -> Outgoing {
 
 fn place(it: &Rendering<'_>) -> Secret {
     match Url::parse(it.url.expose()) {
-        Ok(mut url) if !has_token(&url) => {
+        Ok(mut url) if token_of(&url).is_none() => {
             url.set_path(&format!("/bot{}/sendMessage", it.field("token")));
             Secret::new(String::from(url))
         }
@@ -171,6 +171,8 @@ mod tests {
         for (status, text, expected) in [
             (200, r#"{"ok":true,"result":{}}"#.to_owned(), Outcome::Delivered),
             (200, "<html>".to_owned(), Outcome::Refused),
+            (200, String::new(), Outcome::Refused),
+            (200, error("x"), Outcome::Refused),
             (400, error("Bad Request: chat not found"), Outcome::Gone),
             (400, error("Bad Request: message thread not found"), Outcome::Gone),
             (

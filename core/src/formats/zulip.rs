@@ -62,7 +62,7 @@ pub(super) const FORMAT: Format = Format {
             check: short,
         },
     ],
-    spares: nothing,
+    brings: nothing,
     secret_url: false,
     signed: false,
 };

@@ -11,11 +11,11 @@ use askama::Template;
 
 use crate::formats::cut::{Unit, cut, cut_text};
 use crate::formats::escape::unlinked;
-use crate::formats::{actor, details, utc, web_link};
+use crate::formats::{Rendered, actor, details, utc, web_link};
 use crate::ids::DeliveryId;
 use crate::lang::Lang;
 use crate::message::{Message, Severity, Text, one_line};
-use crate::model::{Hook, Recipient};
+use crate::model::{Event, Hook, Recipient};
 use crate::ports::Letter;
 use crate::secret::Secret;
 
@@ -64,6 +64,20 @@ const VALUE: usize = 500;
 const DETAILS: usize = 20;
 const LINKS: usize = 5;
 const URL: usize = 1000;
+
+/// Writes the letter a delivery owes about an event, by [`letter`]. `message` says what the event says to people.
+pub fn rendered(
+    house: &House,
+    told: (&Event, DeliveryId),
+    message: impl FnOnce() -> Message,
+    reader: Reader<'_>,
+    hook: Option<&Hook>,
+    owner: Option<&str>,
+) -> Rendered<Letter> {
+    let (event, delivery) = told;
+    let write = |message: Message| letter(house, &message, delivery, reader, hook, owner);
+    Rendered::of(|| write(message()), Some(|| write(Message::plain(event))))
+}
 
 /// Writes the letter a delivery owes, the same on every attempt. `hook` is `None` for the house's own letters; `owner`
 /// is the owner's name, `None` where the letter is about the reader alone (a sign-in, an address to confirm).
@@ -343,6 +357,31 @@ mod tests {
                 "{}",
                 letter.html
             );
+        }
+    }
+
+    #[test]
+    fn a_letter_whose_message_fails_is_a_plain_one() {
+        let message = samples::messages().remove(0);
+        let event = samples::event(&message);
+        let delivery = DeliveryId { event: event.id, n: 1 };
+        let recipient = Recipient { address: "alice@example.com".into(), user: None };
+        let stop = Stop { url: Secret::new("https://notifications.example/u/token"), mailto: None };
+        let reader = Reader { recipient: &recipient, lang: Lang::Fr, stop: Some(&stop) };
+        let hook = hook("ops");
+        let write = |message: &dyn Fn() -> Message| {
+            rendered(&house(), (&event, delivery), message, reader, Some(&hook), Some("Wonderland"))
+        };
+        assert!(matches!(write(&|| message.clone()), Rendered::Whole(_)));
+        let Rendered::Plain(letter) = write(&|| panic!("a template, by design")) else {
+            panic!("not a plain one")
+        };
+        let about = event.resource.as_ref().unwrap();
+        assert_eq!(letter.subject, format!("[Wonderland] DEPLOYMENT_SUCCESS: {about}"));
+        assert_eq!((letter.to.as_str(), letter.message_id), ("alice@example.com", delivery.to_string()));
+        // Why it came, how to stop it, and in which language, does not depend on what happened.
+        for part in ["Vous recevez ceci", "https://notifications.example/u/token"] {
+            assert!(letter.text.contains(part) && letter.html.contains(part), "{}", letter.text);
         }
     }
 

@@ -87,6 +87,7 @@ enum Verb {
 #[command(group(ArgGroup::new("what").args(["id", "urls", "targets"]).required(true)))]
 struct TestArgs {
     /// `hook_…`
+    #[arg(conflicts_with = "fields")]
     id: Option<HookId>,
     /// Whose it would be, for one that is not saved: `user_…` or `orga_…`
     #[arg(long, required_unless_present = "id", conflicts_with = "id")]
@@ -100,7 +101,7 @@ struct TestArgs {
     #[arg(long, conflicts_with = "kind")]
     event: Option<EventId>,
     /// Only this destination of a webhook: `dst_…`
-    #[arg(long, conflicts_with_all = ["urls", "targets"])]
+    #[arg(long, conflicts_with_all = ["urls", "targets", "fields"])]
     destination: Option<DestinationId>,
     /// Whom an e-mail hook writes to, one of those it would write to; you, if left out
     #[arg(long, value_name = "ADDRESS")]
@@ -131,6 +132,9 @@ struct EditArgs {
     name: Option<String>,
     #[command(flatten)]
     places: Places,
+    /// The destination that --field is about, of several whose URLs stay: `dst_…`
+    #[arg(long, requires = "fields", conflicts_with_all = ["urls", "targets"])]
+    destination: Option<DestinationId>,
     #[command(flatten)]
     choice: Choice,
     /// Tell of every kind
@@ -154,12 +158,21 @@ struct Places {
     #[arg(long = "format", value_name = "FORMAT", requires = "urls", value_parser = format_names())]
     formats: Vec<String>,
     /// What a format needs besides the URL, such as `chat=-1001234567890`; `NAME=@FILE` reads a credential from a file. Of the
-    /// second URL `2.NAME=VALUE`, and so on
-    #[arg(long = "field", value_name = "NAME=VALUE", requires = "urls", value_parser = parse_field)]
-    fields: Vec<(usize, String, String)>,
+    /// second URL `2.NAME=VALUE`, and so on. With `edit` and no --url, of the URL the hook has; nothing behind the `=` takes it away
+    #[arg(long = "field", value_name = "NAME=VALUE", conflicts_with = "targets", value_parser = parse_field)]
+    fields: Vec<GivenField>,
     /// Whom to write to: `organisation`, `organisation:ADMIN,MANAGER`, `user_…` or an address; can be repeated
     #[arg(long = "email", value_name = "TARGET", conflicts_with = "urls", value_parser = parse_target)]
     targets: Vec<Value>,
+}
+
+/// What a format needs of one URL.
+#[derive(Debug, Clone)]
+struct GivenField {
+    /// Of which URL, counted from 0, if it says so.
+    place: Option<usize>,
+    name: String,
+    value: String,
 }
 
 /// Of what a hook tells, and how stubbornly.
@@ -181,13 +194,14 @@ fn format_names() -> clap::builder::PossibleValuesParser {
 }
 
 /// Errors never repeat the value: it may be a credential.
-fn parse_field(text: &str) -> Result<(usize, String, String), String> {
+fn parse_field(text: &str) -> Result<GivenField, String> {
     let (name, value) = text.split_once('=').ok_or("it must be NAME=VALUE or NAME=@FILE")?;
     let (place, name) = match name.split_once('.') {
         Some((place, name)) => {
-            (place.parse().ok().filter(|place| *place > 0).ok_or("URLs are counted from 1")?, name)
+            let place = place.parse::<usize>().ok().and_then(|place| place.checked_sub(1));
+            (Some(place.ok_or("URLs are counted from 1")?), name)
         }
-        None => (1, name),
+        None => (None, name),
     };
     let value = match value.strip_prefix('@') {
         // A name of a channel begins with the sign too; no file is called so by accident.
@@ -197,7 +211,7 @@ fn parse_field(text: &str) -> Result<(usize, String, String), String> {
         }
         _ => value.to_owned(),
     };
-    Ok((place - 1, name.to_owned(), value))
+    Ok(GivenField { place, name: name.to_owned(), value })
 }
 
 fn parse_target(text: &str) -> Result<Value, String> {
@@ -249,14 +263,13 @@ impl Places {
                 self.urls.len()
             ))),
         };
-        if let Some((place, ..)) = self.fields.iter().find(|(place, ..)| *place >= self.urls.len()) {
-            return Err(Failure::Usage(format!("--field: there is no URL number {}", place + 1)));
-        }
+        let place_of = |field: &GivenField| field.place.unwrap_or_default();
+        self.fields.iter().try_for_each(|field| there(place_of(field), self.urls.len()))?;
         let entry = |(place, url): (usize, &String)| {
             let mut entry = json!({"format": format(place, url)?, "url": url});
-            let own = self.fields.iter().filter(|(of, ..)| *of == place);
+            let own = self.fields.iter().filter(|field| place_of(field) == place);
             let fields: Map<String, Value> =
-                own.map(|(_, name, value)| (name.clone(), value.as_str().into())).collect();
+                own.map(|field| (field.name.clone(), field.value.as_str().into())).collect();
             if !fields.is_empty() {
                 entry["fields"] = fields.into();
             }
@@ -264,6 +277,14 @@ impl Places {
         };
         self.urls.iter().enumerate().map(entry).collect::<Result<_, _>>().map(Value::Array)
     }
+}
+
+/// Whether there is such a URL.
+fn there(place: usize, urls: usize) -> Result<(), Failure> {
+    if place < urls {
+        return Ok(());
+    }
+    Err(Failure::Usage(format!("--field: there is no URL number {}", place + 1)))
 }
 
 /// A list, or null where an empty one stands for "all".
@@ -506,22 +527,20 @@ fn edited(args: &EditArgs, before: &Value, hook: &Hook) -> Result<Map<String, Va
     for name in ["events", "scope", "schedule"] {
         body.insert(name.into(), before[name].clone());
     }
-    let wrong = |flag: &str| Failure::Usage(format!("{} is a {} hook: it has no {flag}", hook.id, hook.kind));
+    let sort = if hook.is_webhook() { "a webhook" } else { "an e-mail hook" };
+    let wrong = |flag: &str| Failure::Usage(format!("{} is {sort}: it has no {flag}", hook.id));
     if hook.is_webhook() {
         if !args.places.targets.is_empty() {
             return Err(wrong("--email"));
         }
-        let urls = if args.places.urls.is_empty() {
-            // URLs that are credentials come masked, so those that stay are named by their id.
-            let kept = |place: &Value| json!({"id": place["id"], "format": place["format"]});
-            before["urls"].as_array().map(|urls| urls.iter().map(kept).collect()).unwrap_or_default()
-        } else {
-            args.places.urls()?
-        };
+        let urls = if args.places.urls.is_empty() { kept(args, before)? } else { args.places.urls()? };
         body.insert("urls".into(), urls);
     } else {
         if !args.places.urls.is_empty() {
             return Err(wrong("--url"));
+        }
+        if !args.places.fields.is_empty() {
+            return Err(wrong("--field"));
         }
         let targets = &args.places.targets;
         let targets = if targets.is_empty() { before["targets"].clone() } else { targets.clone().into() };
@@ -538,6 +557,48 @@ fn edited(args: &EditArgs, before: &Value, hook: &Hook) -> Result<Map<String, Va
         }
     }
     Ok(body)
+}
+
+/// The URLs a webhook has, with the fields the command line gives. URLs that are credentials come masked, so those that stay
+/// are named by their id; so do credentials among the fields, and those that stay are sent back as they came.
+fn kept(args: &EditArgs, before: &Value) -> Result<Value, Failure> {
+    let there_are = before["urls"].as_array().map_or(&[][..], Vec::as_slice);
+    let mut urls: Vec<Value> =
+        there_are.iter().map(|one| json!({"id": one["id"], "format": one["format"]})).collect();
+    let chosen = match args.destination {
+        None => None,
+        Some(id) => {
+            let place = there_are.iter().position(|one| one["id"] == id.to_string().as_str());
+            Some(place.ok_or_else(|| Failure::Usage(format!("--destination: the hook has no {id}")))?)
+        }
+    };
+    for field in &args.places.fields {
+        let place = match (field.place, chosen) {
+            (Some(_), Some(_)) => {
+                return Err(Failure::Usage(
+                    "--field: either a number or --destination says of which URL".into(),
+                ));
+            }
+            (Some(place), None) | (None, Some(place)) => place,
+            (None, None) if urls.len() == 1 => 0,
+            (None, None) => {
+                return Err(Failure::Usage(format!(
+                    "--field: the hook has {} URLs: say by --destination of which one",
+                    urls.len()
+                )));
+            }
+        };
+        there(place, urls.len())?;
+        let fields = &mut urls[place]["fields"];
+        if fields.is_null() {
+            *fields = there_are[place].get("fields").cloned().unwrap_or_else(|| json!({}));
+        }
+        match (field.value.as_str(), fields.as_object_mut()) {
+            ("", Some(fields)) => drop(fields.remove(&field.name)),
+            (value, _) => fields[&field.name] = value.into(),
+        }
+    }
+    Ok(urls.into())
 }
 
 async fn resume(
@@ -779,6 +840,66 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_edit_changes_fields_of_a_url_that_stays() {
+        let telegram = |n: u8| {
+            json!({"id": format!("dst_000000000000{n}"), "format": "telegram", "url": "https://api.telegram.org/…",
+                   "fields": {"token": "…", "chat": "@old"}})
+        };
+        let edit = async |places: &[Value], words: &str| {
+            let mut hook = webhook();
+            hook["urls"] = json!(places);
+            let server = Server::answering([(200, hook.clone()), (200, hook)]).await;
+            let (result, ..) = run_on(&server, &format!("edit {HOOK} {words}"), None).await;
+            let asked = server.asked();
+            result.map(|()| asked.last().unwrap().1["urls"].clone()).map_err(|failure| {
+                assert_eq!((failure.exit_code(), asked.len()), (2, 1), "nothing is sent");
+                failure.to_string()
+            })
+        };
+        let entry = |n: u8, fields: Value| {
+            let mut entry = json!({"id": format!("dst_000000000000{n}"), "format": "telegram"});
+            if !fields.is_null() {
+                entry["fields"] = fields;
+            }
+            entry
+        };
+        let new = json!({"token": "…", "chat": "@new"});
+        let one = [telegram(2)];
+        let expected = Ok(json!([entry(2, new.clone())]));
+        assert_eq!(edit(&one, "--field chat=@new").await, expected);
+        assert_eq!(edit(&one, "--field 1.chat=@new").await, expected);
+        assert_eq!(edit(&one, "--field chat=").await, Ok(json!([entry(2, json!({"token": "…"}))])));
+        let bare = [json!({"id": "dst_0000000000002", "format": "ntfy", "url": "https://ntfy.sh/…"})];
+        let given = json!([{"id": "dst_0000000000002", "format": "ntfy", "fields": {"token": "tk_1"}}]);
+        assert_eq!(edit(&bare, "--field token=tk_1").await, Ok(given));
+
+        let two = [telegram(2), telegram(3)];
+        let expected = Ok(json!([entry(2, Value::Null), entry(3, new)]));
+        assert_eq!(edit(&two, "--field chat=@new --destination dst_0000000000003").await, expected);
+        assert_eq!(edit(&two, "--field 2.chat=@new").await, expected);
+        for (words, says) in [
+            ("--field chat=@new", "--field: the hook has 2 URLs: say by --destination of which one"),
+            ("--field 3.chat=@new", "--field: there is no URL number 3"),
+            (
+                "--field chat=@new --destination dst_0000000000004",
+                "--destination: the hook has no dst_0000000000004",
+            ),
+            (
+                "--field 1.chat=@new --destination dst_0000000000003",
+                "--field: either a number or --destination says of which URL",
+            ),
+        ] {
+            assert_eq!(edit(&two, words).await, Err(says.to_owned()));
+        }
+        let server = Server::answering([(200, letters())]).await;
+        let (result, ..) = run_on(&server, &format!("edit {HOOK} --field chat=@new"), None).await;
+        assert!(result.unwrap_err().to_string().ends_with("is an e-mail hook: it has no --field"));
+        for words in ["edit HOOK --destination dst_0000000000003", "edit HOOK --field a=b --email a@b.c"] {
+            assert!(refuses(&format!("hooks {}", words.replace("HOOK", HOOK))), "{words}");
+        }
+    }
+
+    #[tokio::test]
     async fn an_edit_of_a_webhook_takes_no_addresses() {
         let server = Server::answering([(200, webhook())]).await;
         let (result, ..) = run_on(&server, &format!("edit {HOOK} --email a@b.c"), None).await;
@@ -840,6 +961,9 @@ mod tests {
             "test HOOK --url https://a.example/",
             "test --owner OWNER --url https://a.example/ --destination dst_0000000000002",
             "test HOOK --owner OWNER",
+            "test HOOK --field a=b",
+            "add --owner OWNER --name N --field a=b",
+            "add --owner OWNER --name N --email a@b.c --field a=b",
         ] {
             assert!(
                 refuses(&format!("hooks {}", words.replace("HOOK", HOOK).replace("OWNER", OWNER))),

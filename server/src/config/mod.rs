@@ -21,12 +21,13 @@ use sonnette_core::secret::Secret;
 use sonnette_core::stops::LetterRules;
 use url::Url;
 
+use crate::egress::authorities::Authorities;
 use crate::egress::dkim;
 use crate::egress::guard::Guard;
 use crate::egress::mailer::{MailSettings, Relay, RelayTls};
 use crate::egress::provider::ProviderSettings;
 use crate::http::Consumer;
-use crate::http::tls::Certificates;
+use crate::http::tls::{self, Certificates};
 use sheet::Sheet;
 
 /// The default file, with every key and what it is for.
@@ -295,15 +296,22 @@ fn mail(sheet: &mut Sheet<'_>, public_url: Option<&Url>, data: Option<&Path>) ->
     let from = sheet.text("mail.from").unwrap_or_default();
     let from = sheet.expect("mail.from", sender(&from), "`Name <address>` or an address");
     let password = password(sheet, "mail.password_file");
+    let authorities = authorities(sheet, "mail.relay_ca");
     // A relay that is written wrongly must not fall back to the Maildir.
     let relay = match sheet.text("mail.relay") {
         None => None,
         Some(text) => {
             let form =
                 "smtp://[user@]host[:port], smtps://… or smtp+plain://…; a user goes with a password_file";
-            Some(sheet.expect("mail.relay", relay(&text, password), form)?)
+            let relay = sheet.expect("mail.relay", relay(&text, password), form)?;
+            Some(Relay { authorities: authorities.clone(), ..relay })
         }
     };
+    // Who names an authority means to be encrypted.
+    let encrypted = relay.as_ref().is_some_and(|relay| relay.tls != RelayTls::None);
+    if authorities.is_some() && !encrypted {
+        sheet.expect("mail.relay", None::<()>, "smtp://… or smtps://…, as mail.relay_ca is set");
+    }
     let (from_name, from_address) = from?;
     let domain =
         public_url.and_then(Url::host_str).or(from_address.rsplit_once('@').map(|(_, domain)| domain));
@@ -388,6 +396,16 @@ fn password(sheet: &mut Sheet<'_>, key: &str) -> Option<Secret> {
     }
 }
 
+/// The authorities in the file a setting names; `None` where none is named, or with a mistake noted.
+fn authorities(sheet: &mut Sheet<'_>, key: &str) -> Option<Authorities> {
+    let path = PathBuf::from(sheet.text(key)?);
+    let read = tls::certificates(&path).map_err(|error| error.to_string());
+    match read.and_then(|certificates| Authorities::new(path, certificates)) {
+        Ok(authorities) => Some(authorities),
+        Err(why) => sheet.expect(key, None, &format!("certificates of authorities ({why})")),
+    }
+}
+
 /// A name and an address.
 fn sender(text: &str) -> Option<(String, String)> {
     let (name, address) = match text.trim().strip_suffix('>') {
@@ -412,7 +430,8 @@ fn relay(text: &str, password: Option<Secret>) -> Option<Relay> {
         (user, Some(password)) => Some((user.to_owned(), password)),
         (_, None) => return None,
     };
-    bare.then(|| Relay { host, port: url.port().unwrap_or(port), tls, login })
+    let port = url.port().unwrap_or(port);
+    bare.then_some(Relay { host, port, tls, authorities: None, login })
 }
 
 /// Whether we listen with TLS, in words.
@@ -483,6 +502,41 @@ mod tests {
         assert!(of("[mail]\nrelay = 'smtp://me@mail.example.org'\n").is_err(), "a user without a password");
         assert!(of("[mail]\nrelay = 'smtp://me:secret@mail.example.org'\n").is_err());
         assert!(of("[mail]\nrelay = 'mail.example.org'\n").is_err());
+    }
+
+    #[test]
+    fn an_authority_of_ones_own_vouches_for_a_relay_or_it_is_said_why_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            std::fs::write(dir.path().join(name), text).unwrap();
+            dir.path().join(name).display().to_string()
+        };
+        let made = rcgen::generate_simple_self_signed(["relay.example".to_owned()]).unwrap();
+        let pem = made.cert.pem();
+        let mail = |relay: &str, file: &str| of(&format!("[mail]\nrelay = '{relay}'\nrelay_ca = '{file}'\n"));
+        let (one, two) = (write("one.pem", &pem), write("two.pem", &format!("{pem}\n{pem}")));
+        for (url, file, count) in [("smtp://relay.example", &one, 1), ("smtps://relay.example", &two, 2)] {
+            let relay = mail(url, file).unwrap().mail.relay.unwrap();
+            assert_eq!(relay.authorities.unwrap().certificates().len(), count);
+        }
+        let key = write("key.pem", &made.signing_key.serialize_pem());
+        let cut = write("cut.pem", &format!("{pem}\n{}", &pem[..pem.len() / 2]));
+        let junk = write("junk.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+        for (url, file, says) in [
+            (
+                "smtp://relay.example",
+                "/nowhere",
+                ":3: mail.relay_ca: expected certificates of authorities (/nowhere: No such",
+            ),
+            ("smtp://relay.example", &key, "key.pem does not hold a certificate in PEM)"),
+            ("smtp://relay.example", &cut, "cut.pem does not hold a certificate in PEM)"),
+            ("smtp://relay.example", &junk, "junk.pem: certificate 1 cannot be used"),
+            ("smtp+plain://relay.example", &one, ":2: mail.relay: expected smtp://… or smtps://…"),
+            ("", &one, ":2: mail.relay: expected smtp://… or smtps://…"),
+        ] {
+            let Mistakes(lines) = mail(url, file).unwrap_err();
+            assert!(lines.len() == 1 && lines[0].contains(says), "{lines:?} should say {says}");
+        }
     }
 
     #[test]

@@ -14,9 +14,10 @@ use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message, MultiPart, SinglePart};
 use lettre::transport::smtp::Error as SmtpError;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
-use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
 use lettre::transport::smtp::extension::ClientId;
+use rustls::CertificateError;
 use sonnette_core::lang::Lang;
 use sonnette_core::mail::reply::{self, Step};
 use sonnette_core::model::Millis;
@@ -25,6 +26,7 @@ use sonnette_core::secret::Secret;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use super::authorities::Authorities;
 use super::dkim;
 use super::idle::{Idle, IdleLimits};
 use super::maildir::Maildir;
@@ -69,6 +71,8 @@ pub struct Relay {
     pub port: u16,
     /// How it is encrypted.
     pub tls: RelayTls,
+    /// Who vouches for it besides the public authorities.
+    pub authorities: Option<Authorities>,
     /// As whom we sign in; `None` if it asks for nothing.
     pub login: Option<(String, Secret)>,
 }
@@ -123,7 +127,7 @@ impl Mailer {
     /// A mailer with the limits of the delivery contract. Opens no connection; makes the Maildir if there is no relay.
     ///
     /// # Errors
-    /// If the sender is no address, the relay's name cannot be verified by TLS, or the Maildir cannot be made.
+    /// If the sender is no address, the relay cannot be verified by TLS, or the Maildir cannot be made.
     pub fn new(settings: MailSettings) -> io::Result<Self> {
         Self::with(settings, MailLimits::default(), Arc::new(SystemClock))
     }
@@ -184,6 +188,9 @@ impl Mailer {
         match &self.way {
             Way::Relay(lines) => match timeout(lines.limits.total, lines.connect()).await {
                 Ok(Ok(_)) => Ok(()),
+                Ok(Err(error)) if nobody_vouches(&error) => {
+                    Err(format!("{}: {}", words(&error), lines.who_does_not()))
+                }
                 Ok(Err(error)) => Err(words(&error)),
                 Err(_) => Err(lines.too_late()),
             },
@@ -354,7 +361,12 @@ impl Lines {
         let tls = match relay.tls {
             RelayTls::None => None,
             RelayTls::StartTls | RelayTls::Tls => {
-                Some(TlsParameters::new(relay.host.clone()).map_err(io::Error::other)?)
+                let mut tls = TlsParameters::builder(relay.host.clone());
+                for one in relay.authorities.iter().flat_map(Authorities::certificates) {
+                    let authority = Certificate::from_der(one.to_vec()).map_err(io::Error::other)?;
+                    tls = tls.add_root_certificate(authority);
+                }
+                Some(tls.build().map_err(io::Error::other)?)
             }
         };
         Ok(Self {
@@ -373,6 +385,18 @@ impl Lines {
             Ok(posted) => posted,
             // The connection went with the attempt: a reply to come would be taken for another letter's.
             Err(_) => Posted::Again(None, self.too_late()),
+        }
+    }
+
+    /// Why its certificate is not believed, and what to do about it: for the operator.
+    fn who_does_not(&self) -> String {
+        match &self.relay.authorities {
+            None => "no public authority vouches for its certificate; name the one that does (mail.relay_ca)"
+                .to_owned(),
+            Some(own) => format!(
+                "neither a public authority nor one of {} (mail.relay_ca) vouches for its certificate",
+                own.file().display()
+            ),
         }
     }
 
@@ -488,6 +512,15 @@ fn words(error: &SmtpError) -> String {
         (None, Some(said)) => format!("no conversation with the relay: {said}"),
         (None, None) => "no conversation with the relay".to_owned(),
     })
+}
+
+/// Whether the relay showed a certificate of an authority we do not know.
+fn nobody_vouches(error: &SmtpError) -> bool {
+    let first: &(dyn std::error::Error + 'static) = error;
+    let mut chain = std::iter::successors(Some(first), |error| error.source());
+    // What an error of the system wraps is not its source.
+    let tls = chain.find_map(|error| error.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref());
+    matches!(tls, Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)))
 }
 
 fn shortened(text: &str) -> String {

@@ -8,6 +8,7 @@ use std::io;
 use async_trait::async_trait;
 use sonnette_core::ports::{Egress, Letter, Outgoing, Posted, Reply, SendError, Traced};
 
+pub mod authorities;
 pub mod dkim;
 pub mod guard;
 mod idle;

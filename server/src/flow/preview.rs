@@ -31,6 +31,9 @@ pub const READER: &str = "reader@example.com";
 /// What stands where a link would let its holder act for the reader.
 const NO_TOKEN: &str = "hidden";
 
+/// Of a letter that cannot be rendered, not even plainly.
+pub(super) const UNSAID: &str = "the letter could not be rendered";
+
 /// From where letters are written.
 #[derive(Debug, Clone, Copy)]
 pub struct Desk<'a> {
@@ -204,7 +207,7 @@ pub fn request(
     let format = formats::find(&destination.format)?;
     let secrets = SigningSecrets { current: signing::secret(&[0; 32]), previous: None };
     let seal = Seal { secrets: &secrets, id: &telling.delivery.to_string(), now };
-    let request = render::request(words, telling, format, destination, seal).request()?;
+    let request = render::request(words, telling, format, destination, seal).sent()?;
     let mut seen = seen(&request, format, destination);
     for (_, value) in seen.headers.iter_mut().filter(|(name, _)| name == "webhook-signature") {
         *value = format!("v1,{HIDDEN}");
@@ -223,21 +226,25 @@ pub fn letter(
     hook: Option<&Hook>,
     now: Millis,
 ) -> Result<SeenLetter, String> {
-    seen_letter(desk.letterhead, &shown_letter(desk, told.telling(0), recipient, hook), now)
+    seen_letter(desk.letterhead, &shown_letter(desk, told.telling(0), recipient, hook)?, now)
 }
 
 /// The letter an attempt writes, but that its link to stop such letters stops nothing.
+///
+/// # Errors
+/// In words, if it cannot be rendered.
 pub(super) fn shown_letter(
     desk: Desk<'_>,
     telling: Telling<'_>,
     recipient: &Recipient,
     hook: Option<&Hook>,
-) -> Letter {
+) -> Result<Letter, String> {
     let stop = hook.zip(desk.public_url).map(|(_, public_url)| Stop {
         url: Secret::new(stops::page(public_url, "u", NO_TOKEN)),
         mailto: None,
     });
-    render::letter(desk.words, telling, recipient, hook, stop.as_ref())
+    let letter = render::letter(desk.words, telling, recipient, hook, stop.as_ref());
+    letter.sent().ok_or_else(|| UNSAID.to_owned())
 }
 
 /// What a hook would send now: a request for each destination, or its letter to `reader`.
@@ -298,8 +305,29 @@ pub(super) fn seen_letter(
 /// What must not be shown of a destination, wherever a format puts it or a receiver sends it back.
 pub(super) struct Conceal(Vec<String>);
 
-/// Characters from which on a part of a URL that is shown masked is taken for a credential: shorter ones stand in many texts.
+/// Characters from which on a part of a URL that is shown masked is taken for a credential, and a credential is hidden within
+/// words: shorter ones stand in many texts.
 const TELLTALE: usize = 8;
+
+/// A text with [`HIDDEN`] wherever a credential stands in it; a short one only where it stands by itself.
+fn without(text: &str, secret: &str) -> String {
+    if secret.len() >= TELLTALE {
+        return text.replace(secret, HIDDEN);
+    }
+    let of_a_word = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
+    let mut out = String::with_capacity(text.len());
+    let mut from = 0;
+    for (at, _) in text.match_indices(secret) {
+        let (before, after) = (&text[..at], &text[at + secret.len()..]);
+        if !before.ends_with(of_a_word) && !after.starts_with(of_a_word) {
+            out.push_str(&text[from..at]);
+            out.push_str(HIDDEN);
+            from = at + secret.len();
+        }
+    }
+    out.push_str(&text[from..]);
+    out
+}
 
 /// A URL that is a credential, and those parts of it which are one by themselves: a receiver may say which path it missed.
 fn parts_of(format: &Format, url: &Secret) -> Vec<String> {
@@ -319,13 +347,17 @@ fn parts_of(format: &Format, url: &Secret) -> Vec<String> {
 }
 
 impl Conceal {
-    /// Its secret fields, and its URL where that is a credential.
+    /// Its secret fields, its URL where that is a credential, and what of such fields the URL brings: a format may put that
+    /// where the URL does not stand.
     pub(super) fn of(format: &Format, destination: &Destination) -> Self {
         let secret_field = |name: &str| format.fields.iter().all(|field| field.name != name || field.secret);
         let fields = destination.fields.iter().filter(|(name, _)| secret_field(name));
+        let parsed = Url::parse(destination.url.expose()).ok();
+        let hidden = format.fields.iter().filter(|field| field.secret);
+        let brought = hidden.filter_map(|field| (format.brings)(parsed.as_ref()?, field.name));
         let url = format.secret_url.then(|| parts_of(format, &destination.url)).into_iter().flatten();
         let mut spelt = Vec::new();
-        for secret in fields.map(|(_, value)| value.expose().to_owned()).chain(url) {
+        for secret in fields.map(|(_, value)| value.expose().to_owned()).chain(brought).chain(url) {
             let secret = secret.as_str();
             let json = serde_json::Value::from(secret).to_string();
             let encoded = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
@@ -340,7 +372,7 @@ impl Conceal {
 
     /// The text without any of it.
     pub(super) fn text(&self, text: &str) -> String {
-        self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), HIDDEN))
+        self.0.iter().fold(text.to_owned(), |text, secret| without(&text, secret))
     }
 
     /// A header without any of it; credentials may be spelt in ways of their own (base 64).
@@ -470,6 +502,31 @@ mod tests {
             let slack = shown("slack", "https://hooks.slack.com/services/T0/B0/abcdefghijklmnop");
             assert_eq!(slack.url, "https://hooks.slack.com/services/…mnop");
             assert!(!format!("{slack:?}").contains("abcdefgh"));
+        });
+    }
+
+    #[test]
+    fn a_topic_that_the_url_brings_is_hidden_in_the_body_too_however_short_and_no_other_word() {
+        with_words(|words| {
+            let (_, kind) = words.catalogue.find("GIT_PUSH").unwrap();
+            let told = Told::sample(kind, None);
+            let ntfy = formats::find("ntfy").unwrap();
+            let shown = |url: &str, fields: Fields| {
+                let destination = destination(ntfy, Secret::new(url), fields);
+                let seen = request(words, told.telling(0), &destination, NOW).unwrap();
+                assert!(seen.url.ends_with(HIDDEN), "{}", seen.url);
+                seen.body
+            };
+            let field = |topic: &str| Fields::from([("topic".to_owned(), Secret::new(topic))]);
+            let open = shown("https://ntfy.sh/zzzzzzzzzzzzzzzz", Fields::new());
+            for topic in ["t", "ops", "acme-ops", "a-topic-that-is-long-enough"] {
+                let body = shown(&format!("https://ntfy.sh/{topic}"), Fields::new());
+                // The rest is what it is under any other name.
+                assert_eq!(body, open, "{topic}");
+                assert!(body.contains(r#""topic":"…""#), "{body}");
+                let body = shown("https://ntfy.sh/", field(topic));
+                assert_eq!(body, open, "{topic}");
+            }
         });
     }
 

@@ -97,12 +97,12 @@ pub fn letter(
     recipient: &Recipient,
     hook: Option<&Hook>,
     stop: Option<&Stop>,
-) -> Letter {
-    let message = message::of(words.catalogue, telling.event, telling.names, words.links, words.lang);
+) -> Rendered<Letter> {
+    let message = || message::of(words.catalogue, telling.event, telling.names, words.links, words.lang);
     let kind = words.catalogue.find(&telling.event.kind).map(|(_, kind)| kind);
     // What is private is about the reader alone, who may be a stranger to the owner.
     let owner = telling.names.owner.as_deref().filter(|_| kind.is_none_or(|kind| !kind.private));
     let stop = stop.filter(|_| kind.is_none_or(|kind| !kind.locked));
     let reader = Reader { recipient, lang: words.lang, stop };
-    mail::letter(words.house, &message, telling.delivery, reader, hook, owner)
+    mail::rendered(words.house, (telling.event, telling.delivery), message, reader, hook, owner)
 }

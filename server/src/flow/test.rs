@@ -84,7 +84,7 @@ pub async fn post(
     let telling = told.telling(number(parts));
     let id = format!("{MARK}{}", telling.delivery);
     let seal = Seal { secrets, id: &id, now: parts.clock.now() };
-    let request = render::request(parts.words(), telling, format, destination, seal).request()?;
+    let request = render::request(parts.words(), telling, format, destination, seal).sent()?;
     let sent = Preview::Request(preview::seen(&request, format, destination));
     let traced = parts.egress.trace(request).await;
     let conceal = Conceal::of(format, destination);
@@ -129,9 +129,10 @@ pub async fn mail(
 ) -> Result<Tested, String> {
     let telling = told.telling(number(parts));
     let desk = parts.desk(lang);
-    let mut shown = preview::shown_letter(desk, telling, recipient, Some(hook));
+    let mut shown = preview::shown_letter(desk, telling, recipient, Some(hook))?;
     let stop = work::stop_link(parts, hook, recipient);
-    let mut letter = render::letter(desk.words, telling, recipient, Some(hook), stop.as_ref());
+    let letter = render::letter(desk.words, telling, recipient, Some(hook), stop.as_ref());
+    let mut letter = letter.sent().ok_or(preview::UNSAID)?;
     for letter in [&mut shown, &mut letter] {
         letter.message_id = format!("{MARK}{}", telling.delivery);
     }

@@ -13,6 +13,7 @@ use sonnette_core::secret::Secret;
 use sonnette_core::stops::{self, Admission, Reason, StopLink, Why};
 use sonnette_core::{mail, message};
 
+use super::preview::EMAIL;
 use super::render::{self, Seal, Telling};
 use super::{Parts, stop};
 
@@ -191,22 +192,31 @@ async fn post(parts: &Parts, work: &Work) -> Result<Said, StoreError> {
     let seal = Seal { secrets, id: &delivery.to_string(), now: parts.clock.now() };
     let telling = Telling { event: &work.event, delivery, names: &names };
     let rendered = render::request(parts.words(), telling, format, destination, seal);
-    if !matches!(rendered, Rendered::Whole(_)) {
-        tracing::error!(%delivery, kind = work.event.kind, format = format.name, "a message could not be rendered");
-    }
-    let (request, note) = match rendered {
-        Rendered::Whole(request) => (request, None),
-        Rendered::Plain(request) => (request, Some(PLAIN)),
-        // Not final: the next version may know how, and it is the message that is at fault, not the receiver.
-        Rendered::Failed => return Ok(unsaid()),
-    };
+    let Some((request, note)) = told(rendered, work, format.name) else { return Ok(unsaid()) };
     let said = match parts.egress.post(request).await {
         Ok(reply) => judged(&reply, (format.classify)(&reply, parts.clock.now())),
         Err(error) => lost(&error),
     };
-    let note =
-        [note.map(str::to_owned), said.note].into_iter().flatten().reduce(|one, two| format!("{one}; {two}"));
-    Ok(Said { note, ..said })
+    Ok(noted(note, said))
+}
+
+/// What is sent, and what is to be noted of it; `None` if nothing can be said.
+fn told<T>(rendered: Rendered<T>, work: &Work, format: &str) -> Option<(T, Option<&'static str>)> {
+    if !matches!(rendered, Rendered::Whole(_)) {
+        let delivery = work.ticket.delivery;
+        tracing::error!(%delivery, kind = work.event.kind, format, "a message could not be rendered");
+    }
+    match rendered {
+        Rendered::Whole(sent) => Some((sent, None)),
+        Rendered::Plain(sent) => Some((sent, Some(PLAIN))),
+        Rendered::Failed => None,
+    }
+}
+
+/// A note before what the attempt says itself.
+fn noted(note: Option<&str>, said: Said) -> Said {
+    let both = note.map(str::to_owned).into_iter().chain(said.note);
+    Said { note: both.reduce(|one, two| format!("{one}; {two}")), ..said }
 }
 
 async fn names(parts: &Parts, event: &Event) -> Result<Names, StoreError> {
@@ -234,6 +244,7 @@ fn lost(error: &SendError) -> Said {
     Said { status: None, note: Some(error.to_string()), excerpt: None, outcome: outcome(error) }
 }
 
+/// Not final: the next version may know how, and it is the message that is at fault, not the receiver.
 fn unsaid() -> Said {
     Said {
         status: None,
@@ -254,13 +265,11 @@ async fn letter(parts: &Parts, work: &Work, recipient: &Recipient) -> Result<Sai
     let hook: Option<&Hook> = work.hook.as_ref().map(|loaded| &loaded.hook);
     let delivery = work.ticket.delivery;
     let telling = Telling { event: &work.event, delivery, names: &names };
-    let lang = match recipient.user {
-        Some(user) => insist(|| parts.store.user(user)).await?.map(|user| Lang::of(&user.lang)),
-        None => None,
-    };
+    let lang = work.lang.as_deref().map(Lang::of);
     let stop = hook.and_then(|hook| stop_link(parts, hook, recipient));
-    let letter = render::letter(parts.words_in(lang), telling, recipient, hook, stop.as_ref());
-    Ok(match parts.egress.mail(letter).await {
+    let rendered = render::letter(parts.words_in(lang), telling, recipient, hook, stop.as_ref());
+    let Some((letter, note)) = told(rendered, work, EMAIL) else { return Ok(unsaid()) };
+    let said = match parts.egress.mail(letter).await {
         Posted::Accepted(words) => {
             Said { status: Some(250), note: Some(words), excerpt: None, outcome: Outcome::Delivered }
         }
@@ -287,7 +296,8 @@ async fn letter(parts: &Parts, work: &Work, recipient: &Recipient) -> Result<Sai
         Posted::Refused(status, words) => {
             Said { status, note: Some(words), excerpt: None, outcome: Outcome::Refused }
         }
-    })
+    };
+    Ok(noted(note, said))
 }
 
 /// How the reader stops this hook's letters.

@@ -96,16 +96,22 @@ pub fn acceptor(certificates: Arc<Certificates>) -> Result<TlsAcceptor, rustls::
 }
 
 fn load(certificate: &Path, key: &Path) -> Result<CertifiedKey, TlsError> {
-    // A chain with a damaged part is no chain.
-    let chain: Vec<_> =
-        CertificateDer::pem_slice_iter(&bytes(certificate)?).collect::<Result<_, _>>().unwrap_or_default();
-    if chain.is_empty() {
-        return Err(TlsError::Nothing(certificate.to_owned(), "certificate"));
-    }
+    let chain = certificates(certificate)?;
     let private = PrivateKeyDer::from_pem_slice(&bytes(key)?);
     let private = private.map_err(|_| TlsError::Nothing(key.to_owned(), "private key"))?;
     CertifiedKey::from_der(chain, private, &ring::default_provider())
         .map_err(|error| TlsError::Unusable(certificate.to_owned(), key.to_owned(), error))
+}
+
+/// The certificates of a PEM file, one at least.
+///
+/// # Errors
+/// If it cannot be read, holds none, or one of them is damaged.
+pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    // A chain with a damaged part is no chain.
+    let all: Vec<_> =
+        CertificateDer::pem_slice_iter(&bytes(path)?).collect::<Result<_, _>>().unwrap_or_default();
+    if all.is_empty() { Err(TlsError::Nothing(path.to_owned(), "certificate")) } else { Ok(all) }
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>, TlsError> {

@@ -101,6 +101,21 @@ async fn ended(api: &Api, event: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_last_letter_to_a_deleted_account_is_in_its_persons_language() {
+    let api = Api::start().await;
+    let (alice, _) = api.user(ALICE).await;
+    api.op("PUT", &format!("/users/{alice}"), json!({"lang": "fr"})).await;
+    let targets = json!([{"type": "organisation"}]);
+    let hook = json!({"kind": "email", "name": "Compte", "events": ["ACCOUNT_DELETION"], "targets": targets});
+    assert_eq!(api.op("POST", &format!("/owners/{alice}/hooks"), hook).await.status, 201);
+    let event =
+        json!({"event": "ACCOUNT_DELETION", "ownerId": alice, "data": {"id": alice, "ownerId": alice}});
+    assert_eq!(api.op("POST", "/events", event).await.status, 202);
+    let letter = letters(&api, ALICE, 1).await.remove(0);
+    assert!(letter.contains("<html lang=\"fr\">") && letter.contains("Vous recevez ceci"), "{letter}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_click_stops_this_hook_for_this_address_and_can_be_taken_back() {
     let api = Api::start().await;
     let owner = acme(&api).await;

@@ -92,7 +92,8 @@ impl Clock for Noon {
 }
 
 fn mailer(port: u16) -> Mailer {
-    let relay = Relay { host: "127.0.0.1".to_owned(), port, tls: RelayTls::None, login: None };
+    let relay =
+        Relay { host: "127.0.0.1".to_owned(), port, tls: RelayTls::None, authorities: None, login: None };
     Mailer::with(settings(Some(relay)), MailLimits::default(), Arc::new(Noon)).unwrap()
 }
 
@@ -178,7 +179,8 @@ async fn a_connection_lost_before_the_answer_is_tried_again() {
 #[tokio::test]
 async fn a_relay_that_hangs_is_left_and_its_late_reply_is_nobodys() {
     let (port, _) = relay(&[(".", Act::Hang)]).await;
-    let relay = Relay { host: "127.0.0.1".to_owned(), port, tls: RelayTls::None, login: None };
+    let relay =
+        Relay { host: "127.0.0.1".to_owned(), port, tls: RelayTls::None, authorities: None, login: None };
     let limits = MailLimits { total: Duration::from_millis(100), ..MailLimits::default() };
     let mailer = Mailer::with(settings(Some(relay)), limits, Arc::new(SystemClock)).unwrap();
     let late = Posted::Again(None, "no answer from the relay within 0 s".to_owned());
@@ -196,7 +198,13 @@ async fn what_the_operator_must_put_right_does_not_end_a_letter() {
         &[("MAIL", Act::Say("530 5.7.0 sign in first"))],
     ] {
         let (port, _) = relay(script).await;
-        let relay = Relay { host: "127.0.0.1".to_owned(), port, tls: RelayTls::None, login: login.clone() };
+        let relay = Relay {
+            host: "127.0.0.1".to_owned(),
+            port,
+            tls: RelayTls::None,
+            authorities: None,
+            login: login.clone(),
+        };
         let mailer = Mailer::new(settings(Some(relay))).unwrap();
         let posted = mailer.mail(&letter()).await;
         assert!(matches!(&posted, Posted::Again(Some(_), _)), "{posted:?}");
@@ -207,7 +215,8 @@ async fn what_the_operator_must_put_right_does_not_end_a_letter() {
 #[tokio::test]
 async fn a_relay_without_starttls_gets_no_letter_where_it_is_asked_for() {
     let (port, heard) = relay(&[]).await;
-    let relay = Relay { host: "127.0.0.1".to_owned(), port, tls: RelayTls::StartTls, login: None };
+    let relay =
+        Relay { host: "127.0.0.1".to_owned(), port, tls: RelayTls::StartTls, authorities: None, login: None };
     let posted = Mailer::new(settings(Some(relay))).unwrap().mail(&letter()).await;
     assert!(matches!(&posted, Posted::Again(None, words) if words.contains("STARTTLS")), "{posted:?}");
     assert!(!heard.lock().unwrap().iter().any(|line| line.starts_with("MAIL")));
