@@ -377,13 +377,14 @@ fn forget_the_rest(unit: &mut Unit<'_>, now: Millis, before: Millis) -> rusqlite
             "DELETE FROM failures WHERE (hook, n) IN (SELECT hook, n FROM failures WHERE at < ?1 LIMIT ?2)",
         )?
         .execute([before, SLICE])?;
+    rows += unit.memory.keys.forget(db, EventId(oldest))?;
     rows += forget_keys(db, oldest)?;
     let past = stops::forget(db, now, SLICE)?;
     rows += past;
     Ok(i64::try_from(rows).unwrap_or_default())
 }
 
-/// Walks the keys a stretch at a time, and over again, dropping those of erased events.
+/// Walks the tree of keys a stretch at a time, and over again, dropping those of erased events.
 fn forget_keys(db: &Connection, oldest: i64) -> rusqlite::Result<usize> {
     let from: Option<Vec<u8>> =
         db.prepare_cached("SELECT key FROM key_walk")?.query_row([], |row| row.get(0)).optional()?;

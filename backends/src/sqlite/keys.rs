@@ -1,34 +1,41 @@
 //! The pairs posters gave, so that a repeat is recognised.
 //!
 //! A digest is random, and a B-tree of random keys costs a page write each. So new keys go to the end of a log and into
-//! memory; when a generation is full it is merged into the B-tree in key order, a slice with every commit, where
-//! neighbours share pages. A restart reads the log back.
+//! memory; when a generation is full it is written in key order as a run (`runs`), a slice with every commit. A restart reads
+//! the log back.
+
+mod filter;
+mod runs;
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 use sonnette_core::ids::EventId;
 use sonnette_core::model::IdempotencyKey;
 
-/// Keys in one generation: what a map of 2^18 places takes, 6.5 MiB, and as much again while it is merged. The larger it is,
-/// the more neighbours share a page when they are merged.
+use runs::Runs;
+
+/// Keys in one generation: what a map of 2^18 places takes, 6.5 MiB, and as much again while it is written.
 const GENERATION: usize = 229_000;
-/// Keys merged with one commit, at least.
+/// Keys written with one commit, at least.
 const SLICE: usize = 256;
-/// For each key merged, entries of a log that is merged already erased with it.
+/// For each key written, entries of a log that is written already erased with it.
 const ERASED: usize = 4;
+/// Keys forgotten at once.
+const FORGOTTEN: usize = 4_000;
 
 pub(super) struct Keys {
     /// Keys in one generation.
     generation: usize,
     fresh: HashMap<IdempotencyKey, EventId>,
-    /// The generation being merged: sorted, with how far it is.
-    merging: Vec<(IdempotencyKey, EventId)>,
-    merged: usize,
-    /// Last entry of the log that belongs to `merging`.
-    merging_until: i64,
-    /// The entries of the log that are merged: from which on they are still there, and up to which they may go.
+    /// The generation being written: sorted, with how far it is.
+    writing: Vec<(IdempotencyKey, EventId)>,
+    written: usize,
+    /// Last entry of the log that belongs to `writing`.
+    writing_until: i64,
+    /// The entries of the log that are in a run: from which on they are still there, and up to which they may go.
     erasing: (i64, i64),
+    runs: Runs,
     last_seq: i64,
     added: usize,
 }
@@ -36,17 +43,18 @@ pub(super) struct Keys {
 impl Keys {
     /// Reads the log back.
     pub(super) fn load(db: &Connection) -> rusqlite::Result<Self> {
-        Self::of(db, GENERATION)
+        Self::of(db, GENERATION, Runs::load(db)?)
     }
 
-    fn of(db: &Connection, generation: usize) -> rusqlite::Result<Self> {
+    fn of(db: &Connection, generation: usize, runs: Runs) -> rusqlite::Result<Self> {
         let mut keys = Self {
             generation,
             fresh: HashMap::new(),
-            merging: Vec::new(),
-            merged: 0,
-            merging_until: 0,
+            writing: Vec::new(),
+            written: 0,
+            writing_until: 0,
             erasing: (0, 0),
+            runs,
             last_seq: 0,
             added: 0,
         };
@@ -65,12 +73,10 @@ impl Keys {
         if let Some(event) = self.fresh.get(key) {
             return Ok(Some(*event));
         }
-        if let Ok(place) = self.merging.binary_search_by(|(k, _)| k.cmp(key)) {
-            return Ok(Some(self.merging[place].1));
+        if let Ok(place) = self.writing.binary_search_by(|(k, _)| k.cmp(key)) {
+            return Ok(Some(self.writing[place].1));
         }
-        db.prepare_cached("SELECT event FROM event_keys WHERE key = ?1")?
-            .query_row([key.as_slice()], |row| row.get(0).map(EventId))
-            .optional()
+        self.runs.find(db, key)
     }
 
     /// Remembers a key.
@@ -91,37 +97,40 @@ impl Keys {
         Ok(())
     }
 
-    /// Merges a slice: called once a transaction, before it commits.
-    pub(super) fn merge(&mut self, db: &Connection) -> rusqlite::Result<()> {
-        if self.merging.is_empty() && self.fresh.len() >= self.generation {
-            self.merging = self.fresh.drain().collect();
+    /// Writes a slice: called once a transaction, before it commits.
+    pub(super) fn write(&mut self, db: &Connection) -> rusqlite::Result<()> {
+        if self.writing.is_empty() && self.fresh.len() >= self.generation {
+            self.writing = self.fresh.drain().collect();
             self.fresh.shrink_to_fit();
-            self.merging.sort_unstable();
-            self.merging_until = self.last_seq;
+            self.writing.sort_unstable();
+            self.writing_until = self.last_seq;
         }
-        // Twice what came in: the merge is always done before the next generation is full.
+        // Twice what came in: all there is to do is done before the next generation is full.
         let slice = SLICE.max(2 * std::mem::take(&mut self.added));
         self.erase(db, slice)?;
-        if self.merging.is_empty() {
+        self.runs.go_on(db, slice)?;
+        if self.writing.is_empty() {
             return Ok(());
         }
-        let end = self.merging.len().min(self.merged + slice);
-        let mut insert =
-            db.prepare_cached("INSERT OR REPLACE INTO event_keys (key, event) VALUES (?1, ?2)")?;
-        for (key, event) in &self.merging[self.merged..end] {
-            insert.execute(params![key.as_slice(), event.0])?;
-        }
-        self.merged = end;
-        if end == self.merging.len() {
-            self.erasing.1 = self.merging_until;
-            self.merging = Vec::new();
-            self.merged = 0;
+        let end = self.writing.len().min(self.written + slice);
+        self.runs.write(db, &self.writing[self.written..end])?;
+        self.written = end;
+        if end == self.writing.len() {
+            self.runs.finish(db, &self.writing)?;
+            self.erasing.1 = self.writing_until;
+            self.writing = Vec::new();
+            self.written = 0;
         }
         Ok(())
     }
 
+    /// Forgets keys of which only erased events are left.
+    pub(super) fn forget(&mut self, db: &Connection, oldest: EventId) -> rusqlite::Result<usize> {
+        self.runs.forget(db, oldest, FORGOTTEN)
+    }
+
     /// Erases a slice of the log: all of a generation at once would hold everybody up. What is read back after a restart is
-    /// merged again, which changes nothing.
+    /// written again, which changes nothing.
     fn erase(&mut self, db: &Connection, slice: usize) -> rusqlite::Result<()> {
         let (from, last) = self.erasing;
         if from < last {
@@ -141,36 +150,83 @@ impl Keys {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sha2::{Digest, Sha256};
 
     fn count(db: &Connection, table: &str) -> i64 {
         db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
     }
 
-    #[test]
-    fn a_key_is_known_while_it_is_new_while_it_is_merged_and_after_every_restart() {
+    fn key(n: i64) -> IdempotencyKey {
+        *Sha256::digest(n.to_le_bytes()).first_chunk().unwrap()
+    }
+
+    fn store() -> Connection {
         let db = Connection::open_in_memory().unwrap();
         db.execute_batch(include_str!("schema.sql")).unwrap();
-        let key = |n: u64| -> IdempotencyKey {
-            let mixed = n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes();
-            [mixed, n.to_le_bytes()].concat().try_into().unwrap()
-        };
-        let mut keys = Keys::of(&db, 1_000).unwrap();
-        let mut longest_log = 0;
-        for n in 0..10_000_u64 {
+        db.execute_batch(include_str!("runs.sql")).unwrap();
+        db
+    }
+
+    fn load(db: &Connection) -> Keys {
+        Keys::of(db, 500, Runs::of(db, 4).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_key_is_known_while_it_is_new_while_it_is_written_and_folded_and_after_every_restart() {
+        let db = store();
+        let mut keys = load(&db);
+        let (mut longest_log, mut most_runs) = (0, 0);
+        for n in 0..10_000 {
             assert_eq!(keys.find(&db, &key(n)).unwrap(), None);
-            keys.add(&db, key(n), EventId(n as i64 + 1)).unwrap();
-            if n % 60 == 0 {
-                keys.merge(&db).unwrap();
+            keys.add(&db, key(n), EventId(n + 1)).unwrap();
+            if n % 10 == 0 {
+                keys.write(&db).unwrap();
                 longest_log = longest_log.max(count(&db, "key_log"));
+                most_runs = most_runs.max(keys.runs.len());
             }
-            if n % 1_777 == 0 {
-                keys = Keys::of(&db, 1_000).unwrap();
+            if n % 3_777 == 0 {
+                keys = load(&db);
             }
-            for known in [n, n / 2, n.saturating_sub(900), 0] {
-                assert_eq!(keys.find(&db, &key(known)).unwrap(), Some(EventId(known as i64 + 1)), "{known}");
+            for known in [n, n / 2, (n - 900).max(0), 0] {
+                assert_eq!(keys.find(&db, &key(known)).unwrap(), Some(EventId(known + 1)), "{known}");
             }
         }
-        assert!(count(&db, "event_keys") >= 8_000, "{} are merged", count(&db, "event_keys"));
-        assert!(longest_log <= 3_000, "the log grew to {longest_log}");
+        assert!(count(&db, "event_keys") >= 2_000, "{} are folded", count(&db, "event_keys"));
+        assert!((4..=10).contains(&most_runs), "{most_runs} runs at once");
+        assert!(longest_log <= 1_500, "the log grew to {longest_log}");
+    }
+
+    #[test]
+    fn of_a_key_that_was_used_again_the_newest_event_counts_wherever_the_others_are() {
+        let db = store();
+        let mut keys = load(&db);
+        for n in 0..6_000 {
+            keys.add(&db, key(n % 1_200), EventId(n + 1)).unwrap();
+            keys.write(&db).unwrap();
+            let newest = |known: i64| EventId(n - (n - known).rem_euclid(1_200) + 1);
+            for known in [0, n % 1_200, (n + 1) % 1_200, (n + 700) % 1_200] {
+                let expected = (known <= n).then(|| newest(known));
+                assert_eq!(keys.find(&db, &key(known)).unwrap(), expected, "{known} at {n}");
+            }
+        }
+        assert!(count(&db, "event_keys") > 0);
+    }
+
+    #[test]
+    fn runs_of_erased_events_are_forgotten_whole_and_nothing_of_them_remains() {
+        let db = store();
+        let mut keys = load(&db);
+        for n in 0..1_700 {
+            keys.add(&db, key(n), EventId(n + 1)).unwrap();
+            keys.write(&db).unwrap();
+        }
+        let (runs, rows) = (keys.runs.len(), count(&db, "key_runs"));
+        assert!(runs >= 2 && rows >= 1_000);
+        assert_eq!(keys.forget(&db, EventId(400)).unwrap(), 0, "a run is as old as its newest key");
+        while keys.forget(&db, EventId(5_000)).unwrap() > 0 {}
+        assert_eq!((keys.runs.len(), count(&db, "key_filters")), (0, 0));
+        assert_eq!(load(&db).find(&db, &key(0)).unwrap(), None);
+        assert_eq!(keys.find(&db, &key(1_699)).unwrap(), Some(EventId(1_700)), "it is not in a run yet");
+        assert!(count(&db, "key_runs") < rows - 900);
     }
 }

@@ -77,6 +77,7 @@ const SCHEMA: &[&str] = &[
     include_str!("held.sql"),
     include_str!("tallies.sql"),
     include_str!("mutes.sql"),
+    include_str!("runs.sql"),
 ];
 
 /// What an installation may set.

@@ -167,7 +167,7 @@ impl Unit<'_> {
 
     fn finish(&mut self) -> rusqlite::Result<()> {
         if self.memory.keys.is_due() {
-            self.memory.keys.merge(self.db)?;
+            self.memory.keys.write(self.db)?;
         }
         self.add_up()
     }
