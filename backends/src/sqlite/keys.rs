@@ -168,7 +168,7 @@ mod tests {
     }
 
     fn load(db: &Connection) -> Keys {
-        Keys::of(db, 500, Runs::of(db, 4).unwrap()).unwrap()
+        Keys::of(db, 500, Runs::of(db, 4, 256).unwrap()).unwrap()
     }
 
     #[test]

@@ -10,8 +10,8 @@ use super::filter::Filter;
 
 /// Runs that are kept before they are folded: with their filters 11 MiB, and 7 million keys.
 const MOST: usize = 32;
-/// Slices in a fold, by the first two bytes of a key.
-const SLICES: usize = 1 << 16;
+/// Slices in a fold, by the first two bytes of a key, and so at most this many.
+const SLICES: u32 = 1 << 16;
 
 struct Run {
     number: i64,
@@ -22,23 +22,24 @@ struct Run {
 
 pub(super) struct Runs {
     most: usize,
+    slices: u32,
     /// Those that are whole, the oldest first.
     whole: Vec<Run>,
     /// The number of the run that is being written.
     next: i64,
     /// How many of the oldest are being folded, and how many slices of them are.
     folding: usize,
-    folded: usize,
+    folded: u32,
     /// Whether rows of runs that are not kept any more may be there.
     remains: bool,
 }
 
 impl Runs {
     pub(super) fn load(db: &Connection) -> rusqlite::Result<Self> {
-        Self::of(db, MOST)
+        Self::of(db, MOST, SLICES)
     }
 
-    pub(super) fn of(db: &Connection, most: usize) -> rusqlite::Result<Self> {
+    pub(super) fn of(db: &Connection, most: usize, slices: u32) -> rusqlite::Result<Self> {
         let whole: Vec<Run> = db
             .prepare("SELECT run, newest, filter FROM key_filters ORDER BY run")?
             .query_map([], |row| {
@@ -50,7 +51,7 @@ impl Runs {
         let written: i64 =
             db.query_row("SELECT coalesce(max(run), 0) FROM key_runs", [], |row| row.get(0))?;
         let next = written.max(whole.last().map_or(1, |run| run.number + 1));
-        Ok(Self { most, whole, next, folding: 0, folded: 0, remains: true })
+        Ok(Self { most, slices, whole, next, folding: 0, folded: 0, remains: true })
     }
 
     /// The event that brought a key last.
@@ -111,16 +112,17 @@ impl Runs {
 
     /// Folds a slice; after the last one the runs are not kept any more.
     fn fold_slice(&mut self, db: &Connection) -> rusqlite::Result<usize> {
-        let from = u16::try_from(self.folded).unwrap_or(u16::MAX);
-        let until = from.checked_add(1).map_or(vec![u8::MAX; 17], |until| until.to_be_bytes().to_vec());
+        let begins = |slice: u32| u16::try_from(slice * (SLICES / self.slices)).ok().map(u16::to_be_bytes);
+        let (Some(from), until) = (begins(self.folded), begins(self.folded + 1)) else { return Ok(0) };
+        // No key is greater than this.
+        let until = until.map_or(vec![u8::MAX; 17], Vec::from);
         let mut keys: Vec<([u8; 16], i64)> = Vec::new();
         let mut read = db.prepare_cached(
             "SELECT key, event FROM key_runs WHERE run = ?1 AND key >= ?2 AND key < ?3 ORDER BY key",
         )?;
         for run in self.whole.iter().take(self.folding) {
-            let rows = read.query_map(params![run.number, from.to_be_bytes(), until], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })?;
+            let rows =
+                read.query_map(params![run.number, from, until], |row| Ok((row.get(0)?, row.get(1)?)))?;
             for row in rows {
                 keys.push(row?);
             }
@@ -133,7 +135,7 @@ impl Runs {
             insert.execute(params![key.as_slice(), event])?;
         }
         self.folded += 1;
-        if self.folded == SLICES {
+        if self.folded == self.slices {
             let done = std::mem::take(&mut self.folding);
             self.folded = 0;
             self.let_go(db, done)?;
