@@ -76,15 +76,41 @@ const NOBODY: [&str; 22] = [
 ];
 /// Words of a refusal that is about us, or about what we send.
 const POLICY: [&str; 16] = [
-    "relay", "block", "spam", "denied", "deny", "listed", "blacklist", "denylist", "policy", "reputation", "rbl",
-    "dnsbl", "spf", "dkim", "dmarc", "sender",
+    "relay",
+    "block",
+    "spam",
+    "denied",
+    "deny",
+    "listed",
+    "blacklist",
+    "denylist",
+    "policy",
+    "reputation",
+    "rbl",
+    "dnsbl",
+    "spf",
+    "dkim",
+    "dmarc",
+    "sender",
 ];
 
 /// Whether the words of a refusal without an enhanced code say that nobody is at the address, and nothing of a policy.
 fn tells_of_nobody(words: &str) -> bool {
     let words = words.to_lowercase();
-    let says = |any: &[&str]| any.iter().any(|one| words.contains(one));
-    says(&NOBODY) && !says(&POLICY)
+    NOBODY.iter().any(|one| words.contains(one)) && !tells_of_policy(&words)
+}
+
+/// Whether a refusal is about who we are or what we send, and so the operator's to look at: X.7.x (RFC 3463, section 3.8),
+/// or words that say so where there is no code.
+pub fn is_policy(words: &str) -> bool {
+    match enhanced(words) {
+        Some(status) => status.starts_with("5.7."),
+        None => tells_of_policy(&words.to_lowercase()),
+    }
+}
+
+fn tells_of_policy(words: &str) -> bool {
+    POLICY.iter().any(|one| words.contains(one))
 }
 
 /// The enhanced code at the beginning of a reply's words, with or without the reply code before it.
@@ -233,6 +259,18 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(enhanced(words), expected, "{words}");
+        }
+    }
+
+    #[test]
+    fn a_policy_is_told_by_its_code_or_else_by_its_words() {
+        for words in
+            ["550 5.7.1 no", "554 5.7.26 not signed", "550 relay not permitted", "554 Blocked by RBL"]
+        {
+            assert!(is_policy(words), "{words}");
+        }
+        for words in ["550 5.1.1 no such user", "552 5.2.2 full, by policy", "554 transaction failed", ""] {
+            assert!(!is_policy(words), "{words}");
         }
     }
 
