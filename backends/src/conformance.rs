@@ -127,6 +127,7 @@ macro_rules! conformance {
             what_is_confirmed_while_its_hook_is_paused_goes_when_it_is_resumed,
             one_address_is_not_asked_by_everybody,
             no_more_letters_go_within_an_hour_than_the_ceiling_and_one_stands_for_the_rest,
+            what_stands_for_the_rest_speaks_to_strangers_as_the_installation_does,
             who_is_no_longer_told_is_not_told_what_was_held_back_either,
             what_is_refused_while_it_is_asked_about_stays_as_it_was_recorded,
             facts_are_learnt_all_or_none,

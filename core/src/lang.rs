@@ -4,8 +4,10 @@ use crate::words::words;
 
 words! {
     /// A language.
+    #[derive(Default)]
     Lang {
         /// English, which stands in for every other.
+        #[default]
         En = "en",
         /// French.
         Fr = "fr",

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::formats::utc;
 use crate::ids::{DeliveryId, HookId, OwnerId, ResourceId};
+use crate::lang::Lang;
 use crate::model::{Cancelled, DAY, HOUR, Held, Millis, Recipient};
 use crate::private::{Private, PrivateLetter};
 use crate::secret::{Sealer, Secret};
@@ -114,6 +115,8 @@ pub struct LetterRules {
     pub confirm: Option<String>,
     /// Letters an address is sent within an hour; 0 stands for as many as there are.
     pub ceiling: u32,
+    /// What is spoken to readers nobody knows.
+    pub lang: Lang,
 }
 
 /// Whether a letter may go.

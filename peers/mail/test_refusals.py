@@ -74,6 +74,7 @@ class Refusals(unittest.TestCase):
         relay, world, org = site(self)
         world.hook(org, ["CREDITS_ADDED"], to("bob@example.net"))
         refusals = [("MAIL", "550 5.7.1 not from you"), ("RCPT", "554 5.7.1 policy"), ("RCPT", "552 5.2.2 full"),
+                    ("RCPT", "550 relay not permitted"), ("RCPT", "550 blocked using zen.spamhaus.org"),
                     ("DATA", "554 5.7.1 policy"), (".", "554 5.7.1 looks like spam")]
         for step, words in refusals:
             relay.says(step, words)

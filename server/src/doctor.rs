@@ -278,7 +278,7 @@ mod tests {
     fn what_letters_lack_is_looked_at_as_soon_as_they_leave() {
         let quiet = told("");
         assert_eq!(lines(&quiet), [("public address", true), ("bounces", true), ("dkim", true)]);
-        let leaving = told("[mail]\nrelay = 'smtp://relay.example'\n");
+        let leaving = told("[mail]\nrelay = 'smtp://relay.example'\nconfirm = false\n");
         assert_eq!(lines(&leaving), [("public address", false), ("bounces", false), ("dkim", false)]);
         for (finding, key) in leaving.iter().zip(["server.public_url", "mail.bounces", "mail.dkim"]) {
             assert!(finding.saw.starts_with(&format!("{key} is not set")), "{}", finding.saw);

@@ -204,7 +204,10 @@ pub async fn what_is_held_too_long_is_dead_and_can_be_sent_again_once_its_hook_i
 
 /// See the name.
 pub async fn only_what_is_held_for_its_hook_is_given_up(mut world: World) {
-    world.reopen_with(LetterRules { confirm: Some("https://sonnette.example".to_owned()), ceiling: 0 });
+    world.reopen_with(LetterRules {
+        confirm: Some("https://sonnette.example".to_owned()),
+        ..LetterRules::default()
+    });
     let stranger = "pager@example.net";
     let targets = sonnette_core::model::Target::Addresses(vec![stranger.to_owned(), email_of(ANN)]);
     let mail = world.mail_there(vec![targets]).await;

@@ -1,6 +1,7 @@
 //! What stops or holds letters.
 
 use sonnette_core::ids::{EventId, ResourceId};
+use sonnette_core::lang::Lang;
 use sonnette_core::model::{
     Cancelled, DAY, Dead, Draft, Fact, HOUR, Held, Hook, Millis, Role, SECOND, State, Target, Way,
 };
@@ -22,11 +23,11 @@ fn stranger() -> Target {
 }
 
 fn confirming() -> LetterRules {
-    LetterRules { confirm: Some("https://sonnette.example".to_owned()), ceiling: 0 }
+    LetterRules { confirm: Some("https://sonnette.example".to_owned()), ..LetterRules::default() }
 }
 
 fn at_most(ceiling: u32) -> LetterRules {
-    LetterRules { confirm: None, ceiling }
+    LetterRules { ceiling, ..LetterRules::default() }
 }
 
 fn reason(address: &str, why: Why) -> Reason {
@@ -641,6 +642,32 @@ pub async fn no_more_letters_go_within_an_hour_than_the_ceiling_and_one_stands_f
     assert_eq!(world.admit(&letters[0]).await, Admission::Go);
     assert_eq!(letters[0].event.id, event);
     world.check().await;
+}
+
+/// See the name.
+pub async fn what_stands_for_the_rest_speaks_to_strangers_as_the_installation_does(mut world: World) {
+    for (lang, title) in [(Lang::En, "New commits for"), (Lang::Fr, "Nouveaux commits pour")] {
+        world.reopen_with(LetterRules { lang, ..at_most(1) });
+        world.now = (world.now.div_euclid(HOUR) + 1) * HOUR;
+        let hook = world.mail_there(vec![stranger()]).await;
+        for _ in 0..2 {
+            world.push().await;
+        }
+        for letter in &world.letters().await {
+            match world.admit(letter).await {
+                Admission::Go => world.deliver(letter).await,
+                other => assert_eq!(other, Admission::Wait(Held::Ceiling)),
+            }
+        }
+        world.now += HOUR;
+        world.settle().await;
+        let summaries = world.letters().await;
+        assert_eq!(summaries.len(), 1);
+        let data = world.data(&summaries[0]);
+        assert!(data["latest1"].as_str().is_some_and(|latest| latest.starts_with(title)), "{data}");
+        world.deliver(&summaries[0]).await;
+        world.store().delete_hook(hook.id).await.expect("deleted");
+    }
 }
 
 /// 2026-01-02T10:00:00Z, which is [`super::BEGIN`].

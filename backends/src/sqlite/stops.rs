@@ -768,9 +768,10 @@ fn stand_for(unit: &mut Unit<'_>, key: &[u8], until: Millis, now: Millis) -> rus
     }
     let Some((owner, to)) = told.values().next().cloned() else { return Ok(()) };
     let lang = match to.user {
-        Some(user) => directory::person(db, user)?.map_or(Lang::En, |user| Lang::of(&user.lang)),
-        None => Lang::En,
+        Some(user) => directory::person(db, user)?.map(|user| Lang::of(&user.lang)),
+        None => None,
     };
+    let lang = lang.unwrap_or(unit.shared.letters.lang);
     let mut latest = Vec::new();
     let events = db
         .prepare_cached(&format!(

@@ -111,15 +111,18 @@ fn alive(text: &str) -> Option<String> {
 }
 
 /// What no reader can show, or what turns a line around.
-fn broken(text: &str) -> Option<char> {
+pub(crate) fn broken(text: &str) -> Option<char> {
     text.chars().find(|c| {
         c.is_control() && *c != '\n'
-            || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}')
+            || matches!(
+                c,
+                '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}'
+            )
     })
 }
 
 /// A message that says one thing wherever a user can say something.
-fn saying(words: &str) -> Message {
+pub(crate) fn saying(words: &str) -> Message {
     let mut message = samples::messages().remove(0);
     let (title, summary) = (samples::sentence("Deployment of ", words, " failed"), Text::theirs(words));
     message.title = title;

@@ -15,7 +15,7 @@ mod golden;
 mod google_chat;
 mod gotify;
 #[cfg(test)]
-mod hostile;
+pub(crate) mod hostile;
 mod matrix;
 mod mattermost;
 mod ntfy;

@@ -77,8 +77,13 @@ pub fn read(raw: &[u8], recipient: Option<&str>, key: &Key) -> Report {
             "message/rfc822" | "message/global" | "text/rfc822-headers" | "message/rfc822-headers" => {
                 let text = text_of(part);
                 let fields = fields(&text);
-                let path = fields.iter().find(|(field, _)| field == "return-path");
-                report.delivery = report.delivery.or_else(|| tagged(&path?.1, key));
+                report.delivery = report.delivery.or_else(|| {
+                    fields.iter().find_map(|(field, value)| match field.as_str() {
+                        "return-path" => tagged(value, key),
+                        field if field.eq_ignore_ascii_case(verp::HEADER) => verp::read(key, value.trim()),
+                        _ => None,
+                    })
+                });
             }
             _ => {}
         }

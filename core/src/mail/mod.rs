@@ -17,6 +17,7 @@ use crate::lang::Lang;
 use crate::message::{Message, Severity, Text, one_line};
 use crate::model::{Event, Hook, Recipient};
 use crate::ports::Letter;
+use crate::private::Private;
 use crate::secret::Secret;
 
 /// Who writes: the installation.
@@ -93,13 +94,17 @@ pub fn letter(
     // A template writes strings into a string: there is nothing in it that fails.
     let text = Plain { page: &page }.render().unwrap_or_default();
     let html = Html { page: &page }.render().unwrap_or_default();
+    let mut headers = headers(house, message, reader.stop, hook);
+    if let Some(bounces) = &house.bounces {
+        headers.push((verp::HEADER.to_owned(), verp::tag(&bounces.key, delivery)));
+    }
     Letter {
         to: reader.recipient.address.clone(),
         subject: subject(message, owner),
         text,
         html,
         message_id: delivery.to_string(),
-        headers: headers(house, message, reader.stop, hook),
+        headers,
         return_path: house.bounces.as_ref().map(|bounces| bounces.sender(delivery)),
     }
 }
@@ -186,7 +191,7 @@ impl Page {
                 .filter_map(|link| Some((label(&link.label), web_link(&link.url, URL)?)))
                 .take(LINKS)
                 .collect(),
-            reason: reason(reader.lang, hook, owner),
+            reason: reason(message, reader, hook, owner),
             stop: reader.stop.map(|stop| stop.url.expose().to_owned()).unwrap_or_default(),
             say,
             house: one_line(&house.name),
@@ -215,7 +220,28 @@ const FRENCH: Say =
     Say { lang: "fr", by: "Par", when: "Quand", colon: "\u{A0}:", stop: "Ne plus recevoir ces lettres" };
 
 /// Why somebody gets this: the question a letter that is not wanted must answer.
-fn reason(lang: Lang, hook: Option<&Hook>, owner: Option<&str>) -> String {
+fn reason(message: &Message, reader: Reader<'_>, hook: Option<&Hook>, owner: Option<&str>) -> String {
+    let lang = reader.lang;
+    // Whoever gets these may have no account, and never heard of us.
+    match Private::parse(&message.kind) {
+        Some(Private::AddressConfirmation) => {
+            return lang
+                .pick(
+                    "You get this because somebody named this address for notifications.",
+                    "Vous recevez ceci parce que quelqu’un a indiqué cette adresse pour des notifications.",
+                )
+                .to_owned();
+        }
+        Some(Private::LettersHeldBack) if reader.recipient.user.is_none() => {
+            return lang
+                .pick(
+                    "You get this because notifications are sent to this address.",
+                    "Vous recevez ceci parce que des notifications sont envoyées à cette adresse.",
+                )
+                .to_owned();
+        }
+        _ => {}
+    }
     let name = |text: &str| words(&Text::theirs(text), VALUE);
     let owner = owner.map(name).filter(|owner| !owner.is_empty());
     match (lang, hook, owner) {
@@ -260,7 +286,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::formats::samples;
+    use crate::formats::{hostile, samples};
     use crate::ids::{DestinationId, EventId, HookId};
     use crate::model::{HookState, Target, Way};
     use proptest::prelude::*;
@@ -361,6 +387,34 @@ mod tests {
     }
 
     #[test]
+    fn who_has_no_account_is_not_told_of_one() {
+        let user = "user_11111111-1111-4111-8111-111111111111".parse().ok();
+        for (kind, user, english, french) in [
+            (
+                Private::AddressConfirmation,
+                None,
+                "somebody named this address",
+                "quelqu’un a indiqué cette adresse",
+            ),
+            (Private::LettersHeldBack, None, "are sent to this address", "sont envoyées à cette adresse"),
+            (Private::LettersHeldBack, user, "about your account", "de votre compte"),
+            (Private::SignIn, user, "about your account", "de votre compte"),
+        ] {
+            let message = Message { kind: kind.as_str().to_owned(), ..samples::messages().remove(0) };
+            for (lang, words) in [(Lang::En, english), (Lang::Fr, french)] {
+                let recipient = Recipient { address: "pager@example.com".into(), user };
+                let reader = Reader { recipient: &recipient, lang, stop: None };
+                let delivery = DeliveryId { event: EventId(7), n: 1 };
+                let letter = letter(&house(), &message, delivery, reader, None, None);
+                for part in [&letter.text, &letter.html] {
+                    assert!(part.contains(words), "{part}");
+                    assert_eq!(part.contains("account") || part.contains("compte"), user.is_some(), "{part}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_letter_whose_message_fails_is_a_plain_one() {
         let message = samples::messages().remove(0);
         let event = samples::event(&message);
@@ -410,18 +464,72 @@ mod tests {
         };
         let recipient = Recipient { address: "alice@example.com".into(), user: None };
         let stop = Stop { url: Secret::new("https://notifications.example/u/token"), mailto: None };
-        for lang in Lang::ALL {
+        let shown = |text: &str| text.replace('\u{200B}', "<ZWSP>");
+        for kind in catalogue.kinds() {
             let mut letters = String::new();
-            for kind in catalogue.kinds() {
+            for lang in Lang::ALL {
                 let message = of_kind(kind, &kind.sample_event(), &names, &LinkTemplates::default(), *lang);
                 let stop = (!kind.locked).then_some(&stop);
                 let reader = Reader { recipient: &recipient, lang: *lang, stop };
                 let delivery = DeliveryId { event: EventId::first_at(message.at), n: 0 };
-                let letter = letter(&house(), &message, delivery, reader, None, names.owner.as_deref());
+                let owner = names.owner.as_deref().filter(|_| !kind.private);
+                let letter = letter(&house(), &message, delivery, reader, None, owner);
                 assert!(letter.html.len() < MAX_HTML && !letter.html.contains(" src="), "{}", kind.name);
-                letters += &format!("=== {}\nSubject: {}\n{}\n", kind.name, letter.subject, letter.text);
+                letters += &format!("Subject: {}\n{}\n\n{}\n", letter.subject, letter.text, letter.html);
             }
-            insta::assert_snapshot!(format!("letters_{}", lang.as_str()), letters.replace('\u{200B}', ""));
+            insta::assert_snapshot!(format!("letter_of_{}", kind.name), shown(&letters));
+        }
+    }
+
+    #[test]
+    fn nothing_hostile_gets_through_a_letter() {
+        let url = Secret::new("https://console.example/u/token");
+        let stop = Stop { url, mailto: None };
+        let recipient = Recipient { address: "alice@example.com".into(), user: None };
+        let delivery = DeliveryId { event: EventId(7), n: 1 };
+        let write = |words: &str| {
+            let mut message = hostile::saying(words);
+            message.kind = words.to_owned();
+            message.thread = words.to_owned();
+            let reader = Reader { recipient: &recipient, lang: Lang::En, stop: Some(&stop) };
+            letter(&house(), &message, delivery, reader, Some(&hook(words)), Some(words))
+        };
+        let tags = |html: &str| -> Vec<String> {
+            html.split('<').skip(1).map(|rest| rest.split_inclusive('>').next().unwrap().to_owned()).collect()
+        };
+        let names = |letter: &Letter| -> Vec<String> {
+            letter.headers.iter().map(|(name, _)| name.clone()).collect()
+        };
+        let quiet = write("x");
+        let ours: BTreeSet<String> = tags(&quiet.html).into_iter().collect();
+        let links = |html: &str| html.matches("<a ").count();
+        for words in samples::hostile() {
+            let letter = write(&words);
+            let what: String = words.chars().take(60).collect();
+            assert_eq!(names(&letter), names(&quiet), "{what:?}");
+            for (name, value) in &letter.headers {
+                assert!(value.bytes().all(|b| (0x20..0x7F).contains(&b)), "{what:?}: {name}: {value}");
+            }
+            assert!(
+                letter.subject.chars().count() <= MAX_SUBJECT && !letter.subject.contains('\n'),
+                "{what:?}"
+            );
+            assert_eq!(hostile::broken(&letter.subject), None, "{what:?}: {}", letter.subject);
+            // Not a tag or an attribute but those of a letter that says nothing.
+            let foreign: Vec<_> = tags(&letter.html).into_iter().filter(|tag| !ours.contains(tag)).collect();
+            assert_eq!(foreign, Vec::<String>::new(), "{what:?}");
+            assert_eq!(links(&letter.html), links(&quiet.html), "{what:?}");
+            for part in [&letter.text, &letter.html] {
+                assert_eq!(hostile::broken(part), None, "{what:?}: {part}");
+                assert!(!part.contains("\u{200D}…"), "{what:?}: a family is cut");
+                let lower = part.to_lowercase();
+                for host in ["evil.example", "evil.com", "evil。com"] {
+                    assert!(!lower.contains(host), "{what:?}: {part}");
+                }
+                for (at, _) in part.match_indices("://") {
+                    assert!(part[at..].starts_with("://console.example/"), "{what:?}: {part}");
+                }
+            }
         }
     }
 
@@ -452,6 +560,7 @@ mod tests {
         assert_eq!(header("Feedback-ID").unwrap().split(':').count(), 4);
         assert!(letter.text.contains("https://notifications.example/u/token"));
         assert!(letter.html.contains("href=\"https://notifications.example/u/token\""));
+        assert_eq!(verp::read(&sealer.key(verp::PURPOSE), header(verp::HEADER).unwrap()), Some(delivery));
         let sender = letter.return_path.unwrap();
         assert_eq!(house.bounces.unwrap().read(&sender), Some(delivery));
     }

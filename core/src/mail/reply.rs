@@ -23,9 +23,11 @@ pub enum Step {
 /// - 4xx: again.
 /// - 5xx on arriving, and whatever asks us to sign in (RFC 4954: 530, 534, 535, 538): the operator's to put right; the
 ///   letter waits.
-/// - A 5xx to the recipient or the letter that says nobody is there ([`is_no_address`]), a bare 550 or 556 (RFC 7504) to
-///   the recipient: no such address.
-/// - Any other 5xx: refused.
+/// - A 5xx to the recipient or the letter whose enhanced code says that nobody is there ([`is_no_address`]): no such
+///   address. To the recipient, without an enhanced code, also 556 (RFC 7504), and a 550, 551 or 553 whose words say so
+///   ([`tells_of_nobody`]).
+/// - Any other 5xx: refused. In doubt the letter is lost and not the address: a relay that refuses its clients says 550
+///   of every address there is.
 pub fn judge(step: Step, code: u16, words: &str) -> Posted {
     let said = words.to_owned();
     let permanent = code >= 500 && step != Step::Arriving && !matches!(code, 530 | 534 | 535 | 538);
@@ -34,7 +36,7 @@ pub fn judge(step: Step, code: u16, words: &str) -> Posted {
     }
     let nobody = match (step, enhanced(words)) {
         (Step::Recipient | Step::Letter, Some(status)) => is_no_address(status),
-        (Step::Recipient, None) => matches!(code, 550 | 556),
+        (Step::Recipient, None) => code == 556 || matches!(code, 550 | 551 | 553) && tells_of_nobody(words),
         _ => false,
     };
     if nobody { Posted::NoSuchAddress(code, said) } else { Posted::Refused(Some(code), said) }
@@ -45,6 +47,70 @@ pub fn judge(step: Step, code: u16, words: &str) -> Posted {
 /// said of anything.
 pub fn is_no_address(status: &str) -> bool {
     matches!(status, "5.1.1" | "5.1.2" | "5.1.3" | "5.1.6" | "5.1.10")
+}
+
+/// Words in which mail servers say that nobody is at an address.
+const NOBODY: [&str; 22] = [
+    "no such user",
+    "no such recipient",
+    "no such mailbox",
+    "no such address",
+    "no such person",
+    "no user by that name",
+    "no mailbox",
+    "user unknown",
+    "unknown user",
+    "unknown recipient",
+    "recipient unknown",
+    "unknown mailbox",
+    "mailbox unknown",
+    "unknown address",
+    "address unknown",
+    "user not found",
+    "recipient not found",
+    "mailbox not found",
+    "mailbox unavailable",
+    "does not exist",
+    "doesn't exist",
+    "invalid mailbox",
+];
+/// Words of a refusal that is about us, or about what we send.
+const POLICY: [&str; 16] = [
+    "relay",
+    "block",
+    "spam",
+    "denied",
+    "deny",
+    "listed",
+    "blacklist",
+    "denylist",
+    "policy",
+    "reputation",
+    "rbl",
+    "dnsbl",
+    "spf",
+    "dkim",
+    "dmarc",
+    "sender",
+];
+
+/// Whether the words of a refusal without an enhanced code say that nobody is at the address, and nothing of a policy.
+fn tells_of_nobody(words: &str) -> bool {
+    let words = words.to_lowercase();
+    NOBODY.iter().any(|one| words.contains(one)) && !tells_of_policy(&words)
+}
+
+/// Whether a refusal is about who we are or what we send, and so the operator's to look at: X.7.x (RFC 3463, section 3.8),
+/// or words that say so where there is no code.
+pub fn is_policy(words: &str) -> bool {
+    match enhanced(words) {
+        Some(status) => status.starts_with("5.7."),
+        None => tells_of_policy(&words.to_lowercase()),
+    }
+}
+
+fn tells_of_policy(words: &str) -> bool {
+    POLICY.iter().any(|one| words.contains(one))
 }
 
 /// The enhanced code at the beginning of a reply's words, with or without the reply code before it.
@@ -126,6 +192,23 @@ mod tests {
             (Recipient, "550 5.1.0 address rejected", Refused),
             (Recipient, "553 5.1.4 ambiguous", Refused),
             (Recipient, "550 no such user here", Nobody),
+            (Recipient, "550 User Unknown", Nobody),
+            (Recipient, "550 <bob@example.net>: Recipient unknown", Nobody),
+            (Recipient, "550 Requested action not taken: mailbox unavailable", Nobody),
+            (Recipient, "550-No mailbox here by that name", Nobody),
+            (Recipient, "550 The email account that you tried to reach does not exist", Nobody),
+            (Recipient, "551 user unknown, not local", Nobody),
+            (Recipient, "553 unknown recipient", Nobody),
+            (Recipient, "550 relay not permitted", Refused),
+            (Recipient, "550 blocked using zen.spamhaus.org", Refused),
+            (Recipient, "550 no such user, or relaying denied", Refused),
+            (Recipient, "550 your domain does not exist in our policy", Refused),
+            (Recipient, "550 sender unknown user verification failed", Refused),
+            (Recipient, "550 listed at bl.example, see http://bl.example", Refused),
+            (Recipient, "550 rejected", Refused),
+            (Recipient, "550", Refused),
+            (Recipient, "554 no such user", Refused),
+            (Letter, "550 no such user here", Refused),
             (Recipient, "550 5.0.0 no", Refused),
             (Recipient, "556 domain takes no mail", Nobody),
             (Recipient, "551 5.1.6 user has moved", Nobody),
@@ -176,6 +259,18 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(enhanced(words), expected, "{words}");
+        }
+    }
+
+    #[test]
+    fn a_policy_is_told_by_its_code_or_else_by_its_words() {
+        for words in
+            ["550 5.7.1 no", "554 5.7.26 not signed", "550 relay not permitted", "554 Blocked by RBL"]
+        {
+            assert!(is_policy(words), "{words}");
+        }
+        for words in ["550 5.1.1 no such user", "552 5.2.2 full, by policy", "554 transaction failed", ""] {
+            assert!(!is_policy(words), "{words}");
         }
     }
 

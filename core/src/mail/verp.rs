@@ -5,14 +5,16 @@
 
 use subtle::ConstantTimeEq;
 
+use crate::address;
 use crate::ids::{DeliveryId, encode};
 use crate::secret::Key;
 
 /// What [`crate::secret::Sealer::key`] is asked for the key of tags.
 pub const PURPOSE: &str = "mail/bounces";
 
-/// Letters and digits before the `@` at most (RFC 5321, section 4.5.3.1.1).
-pub const LONGEST_LOCAL: usize = 64;
+/// The header that brings the tag too: complaints return the letter, and not always its envelope (RFC 5965, section 3.2).
+/// Who answers a letter or quotes it does not pass it on, so that it is as much the recipient's alone as the envelope is.
+pub const HEADER: &str = "X-Sonnette-Tag";
 
 /// The longest tag, in bytes.
 pub const LONGEST_TAG: usize = 13 + 1 + 10 + 1 + 13;
@@ -36,6 +38,11 @@ impl Bounces {
     pub fn read(&self, address: &str) -> Option<DeliveryId> {
         read(&self.key, tag_in(address)?)
     }
+}
+
+/// Whether a tag fits into the address bounces come to: what stands before the `@` is bounded.
+pub fn fits(bounces: &str) -> bool {
+    address::check(&sender(bounces, &"0".repeat(LONGEST_TAG))).is_ok()
 }
 
 /// The tag of a delivery.
@@ -100,6 +107,14 @@ mod tests {
         for none in ["bounces@paas.example", "a+b", ""] {
             assert_eq!(tag_in(none), None, "{none}");
         }
+    }
+
+    #[test]
+    fn an_address_is_too_long_where_a_tag_does_not_fit() {
+        let address = |local: usize| format!("{}@paas.example", "b".repeat(local));
+        assert!(fits(&address(64 - 1 - LONGEST_TAG)));
+        assert!(!fits(&address(64 - LONGEST_TAG)));
+        assert!(!fits(&format!("b@{}com", "a234567.".repeat(27))));
     }
 
     proptest! {

@@ -104,14 +104,22 @@ impl fmt::Display for Text {
     }
 }
 
-/// Takes out what could break a line or turn it around: C0 and C1 controls, and the bidirectional overrides
-/// U+202A–202E and U+2066–2069. Line breaks and tabs become a space.
+/// Whether a character only turns the direction of reading (the marks and overrides of UAX #9, section 2), or is the byte
+/// order mark, which nobody sees either.
+pub fn turns(c: char) -> bool {
+    matches!(
+        c,
+        '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}'
+    )
+}
+
+/// Takes out what could break a line or turn it around: C0 and C1 controls, and what [`turns`] it. Line breaks and tabs
+/// become a space.
 pub fn one_line(text: &str) -> String {
     text.chars()
         .filter_map(|c| match c {
             '\n' | '\r' | '\t' | '\u{2028}' | '\u{2029}' => Some(' '),
-            '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' => None,
-            c if c.is_control() => None,
+            c if c.is_control() || turns(c) => None,
             c => Some(c),
         })
         .collect()
@@ -207,10 +215,17 @@ mod tests {
         #[test]
         fn a_users_words_stay_on_one_line_in_one_direction(text: String) {
             let line = one_line(&text);
-            let turns = |c: char| ('\u{202A}'..='\u{202E}').contains(&c);
             prop_assert!(!line.chars().any(|c| c.is_control() || turns(c)));
             prop_assert_eq!(one_line(&line), line);
         }
+    }
+
+    #[test]
+    fn marks_of_direction_and_order_are_taken_out() {
+        let text =
+            "a\u{61C}b\u{200E}c\u{200F}d\u{202A}e\u{202E}f\u{2066}g\u{2069}h\u{FEFF}i\u{0}j\u{85}k\r\nl";
+        assert_eq!(one_line(text), "abcdefghijk  l");
+        assert_eq!(one_line("👩\u{200D}👧"), "👩\u{200D}👧", "a family stays one");
     }
 
     #[test]

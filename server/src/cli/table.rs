@@ -3,13 +3,14 @@
 use comfy_table::{ContentArrangement, Table, presets};
 use jiff::Timestamp;
 use serde_json::Value;
+use sonnette_core::message;
 
 /// Printed where there is nothing.
 const NONE: &str = "-";
 
 /// Whether a character moves the cursor, or changes the order in which others are read.
 fn drives(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    c.is_control() || message::turns(c)
 }
 
 /// A text from elsewhere, fit for a terminal: line breaks and tabs become spaces, what drives a terminal or turns

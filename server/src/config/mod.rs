@@ -14,6 +14,7 @@ use sonnette_core::address;
 use sonnette_core::catalogue::Catalogue;
 use sonnette_core::formats;
 use sonnette_core::lang::Lang;
+use sonnette_core::mail::verp;
 use sonnette_core::message::{LinkTemplate, LinkTemplates, one_line};
 use sonnette_core::model::{DAY, Millis, Role};
 use sonnette_core::permission::Policy;
@@ -153,9 +154,16 @@ fn meant(sheet: &mut Sheet<'_>, sources: &Sources) -> Option<Config> {
     }
     let in_flight = sheet.number("delivery.in_flight", 1, 65_536);
     let mail = mail(sheet, public_url.as_ref(), data.as_deref());
-    // Nobody could confirm without a page of ours to do it at.
     let confirm = sheet.flag("mail.confirm") && !sources.dev;
+    // Nobody could confirm without a page of ours to do it at, and strangers are not to be mailed unasked.
+    let leave = sheet.text("mail.relay").is_some();
+    if confirm && leave && sheet.text("server.public_url").is_none() {
+        let form = "an absolute http or https URL, as letters leave by mail.relay: strangers confirm there that they want \
+                    them (mail.confirm), and readers stop them";
+        sheet.expect("server.public_url", None::<()>, form);
+    }
     let confirm = public_url.as_ref().filter(|_| confirm).map(ToString::to_string);
+    let lang = mail.as_ref().map(|mail| mail.lang).unwrap_or_default();
     let ceiling = sheet.number("mail.hourly_ceiling", 0, 1_000_000);
     let links = LinkTemplates {
         application: link(sheet, "links.application"),
@@ -195,7 +203,7 @@ fn meant(sheet: &mut Sheet<'_>, sources: &Sources) -> Option<Config> {
         guard: Guard { allow_private, allow, allow_closed },
         in_flight: usize::try_from(in_flight?).ok()?,
         mail: mail?,
-        letters: LetterRules { confirm, ceiling: u32::try_from(ceiling?).ok()? },
+        letters: LetterRules { confirm, ceiling: u32::try_from(ceiling?).ok()?, lang },
         links,
         provider,
         policy: Policy { change_hooks },
@@ -323,6 +331,14 @@ fn mail(sheet: &mut Sheet<'_>, public_url: Option<&Url>, data: Option<&Path>) ->
         }
     };
     let (reply_to, bounces) = (address("mail.reply_to"), address("mail.bounces"));
+    if bounces.iter().flatten().any(|address| !verp::fits(address)) {
+        let longest = 63 - verp::LONGEST_TAG;
+        let form = format!(
+            "an address with at most {longest} characters before the `@`: a tag of {} goes with them",
+            verp::LONGEST_TAG
+        );
+        sheet.expect("mail.bounces", None::<()>, &form);
+    }
     let lang = sheet.text("mail.lang").unwrap_or_default();
     let lang = sheet.expect("mail.lang", Lang::parse(&lang), "en or fr");
     let signs = from_address.rsplit_once('@').map_or(domain.as_str(), |(_, domain)| domain);
@@ -493,7 +509,9 @@ mod tests {
 
     #[test]
     fn a_relay_is_a_url_without_a_password() {
-        let config = of("[mail]\nrelay = 'smtp://mail.example.org'\n").unwrap();
+        let config =
+            of("[server]\npublic_url = 'https://n.example'\n[mail]\nrelay = 'smtp://mail.example.org'\n")
+                .unwrap();
         let relay = config.mail.relay.unwrap();
         assert_eq!(
             (relay.host.as_str(), relay.port, relay.tls),
@@ -505,6 +523,49 @@ mod tests {
     }
 
     #[test]
+    fn strangers_are_asked_before_letters_leave_or_nothing_starts() {
+        let relay = "[mail]\nrelay = 'smtp://mail.example.org'\n";
+        let Mistakes(lines) = of(relay).unwrap_err();
+        assert!(
+            lines.len() == 1
+                && lines[0].contains("server.public_url: expected")
+                && lines[0].contains("mail.confirm"),
+            "{lines:?}"
+        );
+        let asked = of(&format!("[server]\npublic_url = 'https://n.example'\n{relay}")).unwrap();
+        assert_eq!(asked.letters.confirm.as_deref(), Some("https://n.example/"));
+        assert_eq!(of(&format!("{relay}confirm = false\n")).unwrap().letters.confirm, None);
+        // Where nothing leaves, nobody is mailed; developers try things on.
+        assert!(of("").is_ok());
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("sonnette.toml");
+        std::fs::write(&file, relay).unwrap();
+        assert!(read(&Sources { file: Some(file), dev: true, ..Sources::default() }).is_ok());
+        // A mistake in the address is told once.
+        let Mistakes(lines) = of(&format!("[server]\npublic_url = 'n.example'\n{relay}")).unwrap_err();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+    }
+
+    #[test]
+    fn an_address_bounces_come_to_has_room_for_a_tag() {
+        let bounces = |local: usize| of(&format!("[mail]\nbounces = '{}@example.org'\n", "b".repeat(local)));
+        assert!(bounces(25).is_ok());
+        for long in [26, 40] {
+            let Mistakes(lines) = bounces(long).unwrap_err();
+            assert!(
+                lines.len() == 1
+                    && lines[0].contains(":2: mail.bounces: expected an address with at most 25 characters"),
+                "{lines:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn strangers_are_spoken_to_in_the_language_of_letters() {
+        assert_eq!(of("[mail]\nlang = 'fr'\n").unwrap().letters.lang, Lang::Fr);
+    }
+
+    #[test]
     fn an_authority_of_ones_own_vouches_for_a_relay_or_it_is_said_why_not() {
         let dir = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| {
@@ -513,7 +574,9 @@ mod tests {
         };
         let made = rcgen::generate_simple_self_signed(["relay.example".to_owned()]).unwrap();
         let pem = made.cert.pem();
-        let mail = |relay: &str, file: &str| of(&format!("[mail]\nrelay = '{relay}'\nrelay_ca = '{file}'\n"));
+        let mail = |relay: &str, file: &str| {
+            of(&format!("[mail]\nrelay = '{relay}'\nrelay_ca = '{file}'\nconfirm = false\n"))
+        };
         let (one, two) = (write("one.pem", &pem), write("two.pem", &format!("{pem}\n{pem}")));
         for (url, file, count) in [("smtp://relay.example", &one, 1), ("smtps://relay.example", &two, 2)] {
             let relay = mail(url, file).unwrap().mail.relay.unwrap();

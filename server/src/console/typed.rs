@@ -282,7 +282,7 @@ impl Typed {
 
     /// The first address that is none.
     pub(super) fn wrong_address(&self) -> Option<&str> {
-        self.addresses().find(|address| sonnette_core::address::check(address).is_err())
+        self.addresses().find(|address| sonnette_core::address::check_public(address).is_err())
     }
 }
 

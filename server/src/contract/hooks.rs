@@ -245,8 +245,8 @@ fn one_target(target: GivenTarget) -> Result<Target, Problem> {
         }
         GivenTarget::User { user } => Target::User(parsed(&user, "user")?),
         GivenTarget::Address { address } => {
-            let address =
-                address::check(&address).map_err(|error| Problem::invalid("address", error.to_string()))?;
+            let address = address::check_public(&address)
+                .map_err(|error| Problem::invalid("address", error.to_string()))?;
             Target::Addresses(vec![address])
         }
     })

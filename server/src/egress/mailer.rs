@@ -20,6 +20,7 @@ use lettre::transport::smtp::extension::ClientId;
 use rustls::CertificateError;
 use sonnette_core::lang::Lang;
 use sonnette_core::mail::reply::{self, Step};
+use sonnette_core::message;
 use sonnette_core::model::Millis;
 use sonnette_core::ports::{Clock, Letter, Posted};
 use sonnette_core::secret::Secret;
@@ -312,21 +313,15 @@ fn address(text: &str) -> Result<Address, &'static str> {
     Address::new(user, ascii).map_err(|_| "is no e-mail address")
 }
 
-/// Text on one line: no controls, none of the marks that turn the direction of reading.
+/// Text on one line, with nothing around it.
 fn one_line(text: &str) -> String {
-    let kept = text.chars().filter_map(|c| match c {
-        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => None,
-        '\u{2028}' | '\u{2029}' => Some(' '),
-        c if c.is_control() => Some(' '),
-        c => Some(c),
-    });
-    kept.collect::<String>().trim().to_owned()
+    message::one_line(text).trim().to_owned()
 }
 
-/// Text of several lines: line ends of one kind, no other controls.
+/// Text of several lines: line ends of one kind, no other controls, nothing that turns the direction of reading.
 fn lines(text: &str) -> String {
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
-    text.chars().filter(|c| matches!(c, '\n' | '\t') || !c.is_control()).collect()
+    text.chars().filter(|c| matches!(c, '\n' | '\t') || !c.is_control() && !message::turns(*c)).collect()
 }
 
 fn without_carriage_returns(mut bytes: Vec<u8>) -> Vec<u8> {

@@ -1,5 +1,6 @@
 //! One attempt: render, send, judge, record. No transaction is open while we talk to a stranger.
 
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::Duration;
 
 use sonnette_core::backoff::{self, Failure};
@@ -153,7 +154,12 @@ fn verdict(parts: &Parts, work: &Work, said: &Said, now: Millis) -> Verdict {
         .as_ref()
         .and_then(|loaded| loaded.hook.schedule.as_ref())
         .map(|steps| steps.iter().map(|seconds| Millis::from(*seconds) * SECOND).collect());
-    let usual = if work.recipient.is_some() { backoff::MAIL_STEPS } else { backoff::POST_STEPS };
+    let usual = if work.recipient.is_some() {
+        (backoff::MAIL_STEPS, backoff::MAIL_GIVE_UP_AFTER)
+    } else {
+        (backoff::POST_STEPS, backoff::GIVE_UP_AFTER)
+    };
+    let (steps, within) = own.as_deref().map_or(usual, |own| (own, backoff::GIVE_UP_AFTER));
     let failure = Failure {
         // Not the ticket's number: a resent delivery goes on counting, and its schedule begins anew.
         attempts: work.made + 1,
@@ -162,7 +168,7 @@ fn verdict(parts: &Parts, work: &Work, said: &Said, now: Millis) -> Verdict {
         not_before,
         luck: parts.luck.fraction(),
     };
-    match backoff::after(failure, own.as_deref().unwrap_or(usual)) {
+    match backoff::after(failure, steps, within) {
         Some(due) if work.expires.is_some_and(|expires| expires <= due) => {
             Verdict::End(State::Dead(Dead::Expired))
         }
@@ -294,10 +300,26 @@ async fn letter(parts: &Parts, work: &Work, recipient: &Recipient) -> Result<Sai
             Said { status: Some(code), note: Some(words), excerpt: None, outcome: Outcome::Refused }
         }
         Posted::Refused(status, words) => {
+            if mail::reply::is_policy(&words) {
+                let now = parts.clock.now();
+                if POLICY_TOLD.fetch_update(Relaxed, Relaxed, |last| tells_again(last, now)).is_ok() {
+                    let said = mail::reply::enhanced(&words).unwrap_or_default();
+                    tracing::warn!(%delivery, status, said, "the relay refuses letters by policy");
+                }
+            }
             Said { status, note: Some(words), excerpt: None, outcome: Outcome::Refused }
         }
     };
     Ok(noted(note, said))
+}
+
+/// When a refusal by policy was last told, as [`Millis`].
+static POLICY_TOLD: AtomicI64 = AtomicI64::new(Millis::MIN);
+
+/// The time to note if the operator is to be told now: once a minute. The words of a refusal, which may name people, stand
+/// with the attempt.
+fn tells_again(last: Millis, now: Millis) -> Option<Millis> {
+    (!(last..last.saturating_add(MINUTE)).contains(&now)).then_some(now)
 }
 
 /// How the reader stops this hook's letters.
@@ -322,4 +344,21 @@ where
         tokio::time::sleep(wait).await;
     }
     ask().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_is_told_of_once_a_minute() {
+        let told = tells_again(Millis::MIN, 5).unwrap();
+        assert_eq!(told, 5);
+        for now in [5, 6, 5 + MINUTE - 1] {
+            assert_eq!(tells_again(told, now), None);
+        }
+        assert_eq!(tells_again(told, 5 + MINUTE), Some(5 + MINUTE));
+        // A clock that was set back.
+        assert_eq!(tells_again(told, 4), Some(4));
+    }
 }

@@ -205,7 +205,7 @@ impl Site {
                 Problem::invalid("to", "`to` is needed: an operator token has no address of its own")
             });
         };
-        let to = address::check(&to).map_err(|error| Problem::invalid("to", error.to_string()))?;
+        let to = address::check_public(&to).map_err(|error| Problem::invalid("to", error.to_string()))?;
         if let Some(own) = own.filter(|own| own.address == to) {
             return Ok(own);
         }

@@ -336,6 +336,14 @@ async fn a_bad_hook_is_refused_with_its_field_and_nothing_is_stored() {
         (mail(json!([])), (400, "invalid", "targets")),
         (mail(json!([{"type": "address", "address": "nobody"}])), (400, "invalid", "targets[0].address")),
         (
+            mail(json!([{"type": "address", "address": "rené@example.com"}])),
+            (400, "invalid", "targets[0].address"),
+        ),
+        (
+            mail(json!([{"type": "address", "address": "root@localhost"}])),
+            (400, "invalid", "targets[0].address"),
+        ),
+        (
             mail(json!([{"type": "address", "address": "a@b.example\r\nBcc: x@y.example"}])),
             (400, "invalid", "targets[0].address"),
         ),

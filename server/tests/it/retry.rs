@@ -241,6 +241,24 @@ async fn a_letter_put_off_goes_again_with_the_same_message_id_and_a_letter_refus
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_letter_no_relay_takes_is_tried_for_a_day_and_is_then_exhausted() {
+    let mut world = World::new(Strangers::new(|_, _| Say::Status(451))).await;
+    world.letters(PUSH).await;
+    tell(&mut world).await;
+    for to in MEMBERS {
+        let heard = world.strangers.heard_by(to);
+        for (n, wait) in waits(&heard).iter().enumerate() {
+            let step = *MAIL_STEPS.get(n).unwrap_or(&(4 * HOUR));
+            assert!(keeps(*wait, step), "attempt {}: waited {wait}, not {step}", n + 2);
+        }
+        let last = heard.last().unwrap().at;
+        assert!(last <= START + DAY && last > START + DAY - 5 * HOUR, "gave up at {last}");
+    }
+    let deliveries = world.deliveries().await;
+    assert!(deliveries.iter().all(|one| one.state == State::Dead(Dead::Exhausted)), "{deliveries:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_member_who_left_before_the_attempt_gets_nothing() {
     let says = |to: &str, before: usize| {
         if to == MEMBERS[1] && before == 0 { Say::Status(421) } else { Say::Status(250) }

@@ -79,7 +79,7 @@ async fn outcomes(world: &World, event: EventId) -> Vec<(String, State)> {
 
 #[tokio::test(start_paused = true)]
 async fn beyond_the_ceiling_letters_are_held_and_one_stands_for_them_when_the_hour_turns() {
-    let rules = LetterRules { confirm: None, ceiling: 3 };
+    let rules = LetterRules { ceiling: 3, ..LetterRules::default() };
     let mut world = World::with(Strangers::new(|_, _| Say::Status(250)), rules).await;
     world.letters("GIT_PUSH").await;
     world.run(4);
@@ -127,7 +127,7 @@ async fn beyond_the_ceiling_letters_are_held_and_one_stands_for_them_when_the_ho
 
 #[tokio::test(start_paused = true)]
 async fn a_stranger_is_written_to_only_after_their_link_said_yes_and_members_at_once() {
-    let rules = LetterRules { confirm: Some(PUBLIC_URL.to_owned()), ceiling: 0 };
+    let rules = LetterRules { confirm: Some(PUBLIC_URL.to_owned()), ..LetterRules::default() };
     let mut world = World::with(Strangers::new(|_, _| Say::Status(250)), rules).await;
     world.letters_to("GIT_PUSH", &[PAGER, MEMBERS[1]]).await;
     world.run(4);
@@ -154,7 +154,7 @@ async fn a_stranger_is_written_to_only_after_their_link_said_yes_and_members_at_
 
 #[tokio::test(start_paused = true)]
 async fn what_no_stranger_confirms_within_seven_days_is_cancelled_and_the_link_is_over() {
-    let rules = LetterRules { confirm: Some(PUBLIC_URL.to_owned()), ceiling: 0 };
+    let rules = LetterRules { confirm: Some(PUBLIC_URL.to_owned()), ..LetterRules::default() };
     let mut world = World::with(Strangers::new(|_, _| Say::Status(250)), rules).await;
     world.letters_to("GIT_PUSH", &[PAGER]).await;
     world.run(4);

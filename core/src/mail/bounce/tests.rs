@@ -152,6 +152,26 @@ fn a_complaint_is_one_if_it_says_abuse() {
 }
 
 #[test]
+fn a_complaint_without_the_envelope_is_known_by_the_letter_it_returns() {
+    let bare = complaint("abuse", "x").replace("Original-Mail-From: <x>\n", "");
+    let with =
+        |tag: &str| bare.replace("Subject: Earn money\n\n", &format!("Subject: Earn money\n{tag}\n\n"));
+    assert_eq!(read(bare.as_bytes(), None, &key()).delivery, None);
+    let tag = verp::tag(&key(), DELIVERY);
+    for raw in
+        [with(&format!("X-Sonnette-Tag: {tag}")), with(&format!("x-sonnette-tag:\n {}", tag.to_uppercase()))]
+    {
+        assert_eq!(said(&raw), Said::Complaint);
+        assert_eq!(said(&raw.replace('\n', "\r\n")), Said::Complaint);
+    }
+    let forged = verp::tag(&Sealer::new(&[8; 32]).key(verp::PURPOSE), DELIVERY);
+    assert_eq!(read(with(&format!("X-Sonnette-Tag: {forged}")).as_bytes(), None, &key()).delivery, None);
+    // Only the letter that is returned speaks of itself.
+    let outside = format!("X-Sonnette-Tag: {tag}\n{bare}");
+    assert_eq!(read(outside.as_bytes(), None, &key()).delivery, None);
+}
+
+#[test]
 fn whom_it_came_to_is_found_where_mail_servers_say_it() {
     let plain = report("postmaster@paas.example", "failed", "5.1.1", "550 5.1.1 nobody");
     let found = |raw: &str, recipient: Option<&str>| read(raw.as_bytes(), recipient, &key()).delivery;

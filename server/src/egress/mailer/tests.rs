@@ -226,7 +226,7 @@ async fn a_relay_without_starttls_gets_no_letter_where_it_is_asked_for() {
 async fn no_text_of_a_letter_becomes_a_command_or_a_header() {
     let (port, heard) = relay(&[]).await;
     let mut letter = letter();
-    letter.subject = "One\r\nBcc: all@example.org\u{202e}\0".to_owned();
+    letter.subject = "One\r\nBcc: all@example.org\u{202e}\u{200f}\u{61c}\u{feff}\0".to_owned();
     letter.text = "a\r.\r\nb\n.\n\0c\r\n.\r\nMAIL FROM:<x@y.z>".to_owned();
     letter.html = letter.text.clone();
     letter.message_id = "1>\r\nBcc: x@y.z".to_owned();
