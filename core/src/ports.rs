@@ -541,7 +541,8 @@ pub trait Store: Send + Sync + 'static {
     // ---------------------------------------------------------------------------------------------- the house
 
     /// One slice of housekeeping: moves what a changed hook holds or owes, erases what is older than `before`,
-    /// forgets reply excerpts older than `excerpts_before`.
+    /// forgets reply excerpts older than `excerpts_before`. Of an owner that is gone nothing stays but this: the pairs posters
+    /// gave are recognised for as long as their events would have been kept.
     async fn tidy(&self, now: Millis, before: Millis, excerpts_before: Millis) -> Stored<Tidied>;
     /// Destinations, ascending, that hold something of an event accepted before then because their hook is paused or
     /// disabled. What is to be skipped, and letters that are held for their own reasons, do not count.
@@ -552,6 +553,9 @@ pub trait Store: Send + Sync + 'static {
     /// One slice of giving up: what such a destination ([`Store::holding`]) holds of events accepted before then is dead
     /// ([`crate::model::Dead::Expired`]), the oldest first.
     async fn give_up_held(&self, destination: DestinationId, before: Millis) -> Stored<Tidied>;
+    /// One slice of giving up: what still waits of events accepted before then is dead ([`crate::model::Dead::Expired`]), the
+    /// oldest first. Each is looked at once: what is sent again afterwards has until its event is erased.
+    async fn give_up_waiting(&self, before: Millis) -> Stored<Tidied>;
     /// The house in numbers.
     async fn counts(&self) -> Stored<Counts>;
     /// Whether it can read and write.

@@ -324,6 +324,7 @@ passed_on! {
     holding(before: Millis, page: Page<DestinationId>) -> Vec<Holding>;
     tell_held(hook: HookId, told: Draft, now: Millis) -> bool;
     give_up_held(destination: DestinationId, before: Millis) -> Tidied;
+    give_up_waiting(before: Millis) -> Tidied;
     counts() -> Counts;
     ping() -> ();
     about() -> BTreeMap<&'static str, String>;
