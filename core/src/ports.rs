@@ -14,8 +14,9 @@ use crate::ids::{
     UserId,
 };
 use crate::model::{
-    Attempt, DAY, Delivery, Draft, Event, Fact, FailedAttempt, Hook, HookState, HookView, Ingested, MINUTE,
-    Member, Millis, Organisation, Recipient, Resource, Role, Session, SigningSecrets, State, Token, User,
+    Attempt, Contradiction, DAY, Delivery, Draft, Event, Fact, FailedAttempt, Hook, HookState, HookView,
+    Ingested, MINUTE, Member, Millis, Organisation, Recipient, Resource, Role, Session, SigningSecrets,
+    State, Token, User,
 };
 use crate::private::PrivateLetter;
 use crate::secret::Secret;
@@ -484,7 +485,7 @@ pub trait Store: Send + Sync + 'static {
     // ----------------------------------------------------------------------------------- people and resources
 
     /// Learns facts, all or none; the first that cannot be so is answered with its index.
-    async fn learn(&self, facts: Vec<Fact>, now: Millis) -> Stored<Result<(), (usize, String)>>;
+    async fn learn(&self, facts: Vec<Fact>, now: Millis) -> Stored<Result<(), (usize, Contradiction)>>;
     /// One user.
     async fn user(&self, id: UserId) -> Stored<Option<User>>;
     /// Users by id, ascending.

@@ -230,6 +230,44 @@ pub async fn an_addon_is_matched_under_both_its_ids(mut world: World) {
     }
 }
 
+/// See the name.
+pub async fn an_addon_named_under_both_its_ids_is_one_unless_they_are_known_as_two(mut world: World) {
+    let mut scoped = world.webhook(1);
+    scoped.scope = Some(vec![real_id(98)]);
+    world.add(&scoped).await;
+    let both = |id: u8, real: u8| {
+        let mut draft = world.draft("GIT_PUSH");
+        (draft.resource, draft.real_id) = (Some(addon(id)), Some(real_id(real)));
+        draft
+    };
+    let drafts = vec![both(ADDON, ADDON), both(98, 98), both(ADDON, 97), both(97, ADDON)];
+    let outcome = world.ingest(drafts).await;
+    let [Ingested::Accepted(known), Ingested::Accepted(lagging), refused @ ..] = &outcome[..] else {
+        panic!("{outcome:?}")
+    };
+    assert!(refused.iter().all(|one| matches!(one, Ingested::Contradiction(_))), "{refused:?}");
+    for (event, id) in [(known, ADDON), (lagging, 98)] {
+        let stored = world.store().event(*event).await.expect("read").expect("there");
+        assert_eq!(stored.resource, Some(addon(id)));
+    }
+    assert_eq!(
+        world.all(&of_event(*lagging)).await.len(),
+        1,
+        "matched under the id the directory does not know"
+    );
+    world
+        .learn(vec![Fact::Resource {
+            id: addon(99),
+            real_id: Some(real_id(99)),
+            owner: super::STRANGER.into(),
+            name: None,
+        }])
+        .await;
+    let mut foreign = world.draft("GIT_PUSH");
+    (foreign.resource, foreign.real_id) = (Some(addon(98)), Some(real_id(99)));
+    assert_eq!(world.ingest(vec![foreign]).await, vec![Ingested::ForeignResource(real_id(99))]);
+}
+
 /// A draft that creates a user with one default hook, which mails them of everything.
 fn creation(world: &mut World, n: u8) -> Draft {
     let owner = OwnerId::User(user(n));

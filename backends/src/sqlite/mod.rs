@@ -42,8 +42,8 @@ use sonnette_core::ids::{
     UserId,
 };
 use sonnette_core::model::{
-    Attempt, Delivery, Draft, Event, Fact, FailedAttempt, Hook, HookView, Ingested, Member, Millis,
-    Organisation, Recipient, Resource, Role, Session, Token, User,
+    Attempt, Contradiction, Delivery, Draft, Event, Fact, FailedAttempt, Hook, HookView, Ingested, Member,
+    Millis, Organisation, Recipient, Resource, Role, Session, Token, User,
 };
 use sonnette_core::ports::{
     Ahead, Bearer, Changed, Counts, DeliveryFilter, Holding, HookFilter, Leased, LoadedHook, Look, Luck,
@@ -518,7 +518,7 @@ impl Store for Sqlite {
         self.writer()?.guarded(move |unit| stops::confirm(unit, &link, now)).await
     }
 
-    async fn learn(&self, facts: Vec<Fact>, now: Millis) -> Stored<Result<(), (usize, String)>> {
+    async fn learn(&self, facts: Vec<Fact>, now: Millis) -> Stored<Result<(), (usize, Contradiction)>> {
         self.writer()?.guarded(move |unit| directory::learn_all(unit, &facts, now)).await
     }
 
