@@ -195,6 +195,8 @@ pub struct Draft {
     pub author: Option<UserId>,
     /// The application or add-on it is about, as `data` names it.
     pub resource: Option<ResourceId>,
+    /// The real id of that add-on, where the poster names it under both its ids.
+    pub real_id: Option<ResourceId>,
     /// The hook it is about; it is never owed to that hook.
     pub about_hook: Option<HookId>,
     /// The frame with room for its id (see [`crate::frame`]).
@@ -205,6 +207,15 @@ pub struct Draft {
     pub content: Option<[u8; 16]>,
     /// What it makes known about the directory, in order.
     pub facts: Vec<Fact>,
+}
+
+/// A fact that cannot be so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contradiction {
+    /// What of it, by its name on the wire.
+    pub field: &'static str,
+    /// In words.
+    pub why: String,
 }
 
 /// What became of one draft.

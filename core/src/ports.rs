@@ -14,8 +14,9 @@ use crate::ids::{
     UserId,
 };
 use crate::model::{
-    Attempt, DAY, Delivery, Draft, Event, Fact, FailedAttempt, Hook, HookState, HookView, Ingested, MINUTE,
-    Member, Millis, Organisation, Recipient, Resource, Role, Session, SigningSecrets, State, Token, User,
+    Attempt, Contradiction, DAY, Delivery, Draft, Event, Fact, FailedAttempt, Hook, HookState, HookView,
+    Ingested, MINUTE, Member, Millis, Organisation, Recipient, Resource, Role, Session, SigningSecrets,
+    State, Token, User,
 };
 use crate::private::PrivateLetter;
 use crate::secret::Secret;
@@ -484,7 +485,7 @@ pub trait Store: Send + Sync + 'static {
     // ----------------------------------------------------------------------------------- people and resources
 
     /// Learns facts, all or none; the first that cannot be so is answered with its index.
-    async fn learn(&self, facts: Vec<Fact>, now: Millis) -> Stored<Result<(), (usize, String)>>;
+    async fn learn(&self, facts: Vec<Fact>, now: Millis) -> Stored<Result<(), (usize, Contradiction)>>;
     /// One user.
     async fn user(&self, id: UserId) -> Stored<Option<User>>;
     /// Users by id, ascending.
@@ -541,7 +542,8 @@ pub trait Store: Send + Sync + 'static {
     // ---------------------------------------------------------------------------------------------- the house
 
     /// One slice of housekeeping: moves what a changed hook holds or owes, erases what is older than `before`,
-    /// forgets reply excerpts older than `excerpts_before`.
+    /// forgets reply excerpts older than `excerpts_before`. Of an owner that is gone nothing stays but this: the pairs posters
+    /// gave are recognised for as long as their events would have been kept.
     async fn tidy(&self, now: Millis, before: Millis, excerpts_before: Millis) -> Stored<Tidied>;
     /// Destinations, ascending, that hold something of an event accepted before then because their hook is paused or
     /// disabled. What is to be skipped, and letters that are held for their own reasons, do not count.
@@ -552,6 +554,9 @@ pub trait Store: Send + Sync + 'static {
     /// One slice of giving up: what such a destination ([`Store::holding`]) holds of events accepted before then is dead
     /// ([`crate::model::Dead::Expired`]), the oldest first.
     async fn give_up_held(&self, destination: DestinationId, before: Millis) -> Stored<Tidied>;
+    /// One slice of giving up: what still waits of events accepted before then is dead ([`crate::model::Dead::Expired`]), the
+    /// oldest first. Each is looked at once: what is sent again afterwards has until its event is erased.
+    async fn give_up_waiting(&self, before: Millis) -> Stored<Tidied>;
     /// The house in numbers.
     async fn counts(&self) -> Stored<Counts>;
     /// Whether it can read and write.

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -53,7 +53,7 @@ pub struct Running {
     flow: Vec<JoinHandle<()>>,
 }
 
-/// Opens the store, making the data directory and its key if they are not there.
+/// Opens the store, making the data directory, the store and its key if there is no store yet.
 ///
 /// # Errors
 /// In words for whoever starts the server.
@@ -64,7 +64,7 @@ pub fn open_store(config: &Config, luck: Arc<dyn Luck>) -> Result<(Arc<dyn Store
         .mode(0o700)
         .create(&config.data)
         .with_context(|| format!("cannot make the data directory {}", config.data.display()))?;
-    let sealer = key(&config.key_file, luck.as_ref())?;
+    let sealer = key(config, luck.as_ref())?;
     let settings = sqlite::Settings {
         cache_bytes: config.cache_bytes,
         letters: config.letters.clone(),
@@ -76,19 +76,33 @@ pub fn open_store(config: &Config, luck: Arc<dyn Luck>) -> Result<(Arc<dyn Store
     Ok((store, sealer))
 }
 
-/// Reads the key, or makes it. It is on disk before anything is sealed with it.
-fn key(path: &Path, luck: &dyn Luck) -> Result<Sealer> {
+/// Reads the key, or makes it for a store that is still to be made. It is on disk before anything is sealed with it.
+fn key(config: &Config, luck: &dyn Luck) -> Result<Sealer> {
+    let (path, data) = (&config.key_file, &config.data);
     match std::fs::read_to_string(path) {
         Ok(text) => {
             Sealer::from_text(&text).with_context(|| format!("{} does not hold a key", path.display()))
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            anyhow::ensure!(
+                !sqlite::is_there(data).with_context(|| format!("cannot look into {}", data.display()))?,
+                "the key {} is gone, and what is sealed in the store of {} opens with no other: put it back from a copy",
+                path.display(),
+                data.display(),
+            );
             let bytes = luck.bytes32();
             write_private(path, Sealer::to_text(&bytes).as_bytes())?;
             Ok(Sealer::new(&bytes))
         }
         Err(error) => Err(error).with_context(|| format!("cannot read the key {}", path.display())),
     }
+}
+
+/// What is wrong with who may read the key, if anything is. A key that is not there is read by nobody.
+pub fn key_is_open(path: &Path) -> Option<String> {
+    let mode = std::fs::metadata(path).ok()?.mode() & 0o777;
+    (mode & 0o077 != 0)
+        .then(|| format!("the key {} may be read by others (mode {mode:o}): chmod 600 it", path.display()))
 }
 
 /// Writes a new file only we may read, and its place in the directory, to the disk.
@@ -127,6 +141,9 @@ pub async fn start(config: Config) -> Result<Running> {
     let luck: Arc<dyn Luck> = Arc::new(SystemLuck);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let (store, sealer) = open_store(&config, Arc::clone(&luck))?;
+    if let Some(open) = key_is_open(&config.key_file) {
+        tracing::warn!("{open}");
+    }
     first_token(&config, store.as_ref(), clock.as_ref(), luck.as_ref()).await?;
     let mail = config::mail_says(&config.mail);
     let house = House {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use serde_json::json;
 
-use crate::cli::CheckConfigArgs;
+use crate::cli::{self, CheckConfigArgs};
 use crate::config;
 use crate::serve::sources;
 
@@ -25,13 +25,12 @@ pub fn run(args: &CheckConfigArgs) -> Result<ExitCode> {
         Err(config::Mistakes(mistakes)) => (false, mistakes.clone()),
     };
     if args.json {
-        println!("{}", json!({"ok": fine, "says": words}));
+        cli::say(&json!({"ok": fine, "says": words}).to_string())?;
     } else {
-        println!(
-            "{}",
-            if fine { "The configuration holds together:" } else { "The configuration has mistakes:" }
-        );
-        words.iter().for_each(|line| println!("  {line}"));
+        let first =
+            if fine { "The configuration holds together:" } else { "The configuration has mistakes:" };
+        let lines: String = words.iter().map(|line| format!("\n  {line}")).collect();
+        cli::say(&format!("{first}{lines}"))?;
     }
     Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

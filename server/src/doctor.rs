@@ -1,8 +1,9 @@
 //! `sonnette doctor`: what the server stands on. Every line says what was looked at, what was seen, and what to do.
 
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::net::ToSocketAddrs;
+use std::net::{IpAddr, ToSocketAddrs};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,10 +11,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use serde::Serialize;
+use sonnette_backends::sqlite;
 use sonnette_core::ports::Clock;
 
 use crate::app;
-use crate::cli::DoctorArgs;
+use crate::cli::{self, DoctorArgs};
 use crate::config::{self, Config};
 use crate::egress::dkim::Key;
 use crate::egress::mailer::Mailer;
@@ -52,10 +54,10 @@ pub fn run(args: &DoctorArgs) -> Result<ExitCode> {
     findings.push(clock());
     findings.push(open_files());
     if args.json {
-        println!("{}", serde_json::to_string(&findings)?);
+        cli::say(&serde_json::to_string(&findings)?)?;
     } else {
-        for finding in &findings {
-            println!("{} {:<15} {}", if finding.fine { "ok  " } else { "LOOK" }, finding.what, finding.saw);
+        for Finding { what, fine, saw } in &findings {
+            cli::say(&format!("{} {what:<15} {saw}", if *fine { "ok  " } else { "LOOK" }))?;
         }
     }
     let fine = findings.iter().all(|finding| finding.fine);
@@ -64,16 +66,8 @@ pub fn run(args: &DoctorArgs) -> Result<ExitCode> {
 
 fn look(config: &Config, findings: &mut Vec<Finding>) -> Result<()> {
     let runtime = runtime()?;
-    let store = if !config.data.exists() {
-        Finding {
-            what: "store",
-            fine: true,
-            saw: format!("{}: the first start makes it", config.data.display()),
-        }
-    } else {
-        store(config, &runtime)
-    };
-    findings.push(store);
+    findings.push(store(config, &runtime));
+    findings.extend(key(config));
     findings.push(disk(config.data.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("."))));
     // Files that do not parse or match are a mistake of the configuration, and told there.
     findings.push(Finding { what: "tls", fine: true, saw: config::tls_says(config.tls.as_deref()) });
@@ -85,23 +79,52 @@ fn look(config: &Config, findings: &mut Vec<Finding>) -> Result<()> {
 }
 
 fn store(config: &Config, runtime: &tokio::runtime::Runtime) -> Finding {
+    let engine = sqlite::engine();
+    // Looking makes nothing.
+    match sqlite::is_there(&config.data) {
+        Ok(true) => {}
+        Ok(false) => {
+            let saw = format!("{}: the first start makes it; engine {engine}", config.data.display());
+            return Finding { what: "store", fine: true, saw };
+        }
+        Err(error) => {
+            return Finding {
+                what: "store",
+                fine: false,
+                saw: format!("{}: {error}", config.data.display()),
+            };
+        }
+    }
     match app::open_store(config, Arc::new(SystemLuck)) {
         Ok((store, _)) => match runtime.block_on(store.about()) {
             Ok(about) => Finding { what: "store", fine: true, saw: list(about) },
             Err(error) => Finding { what: "store", fine: false, saw: error.to_string() },
         },
         // A server that runs has it: that is how it should be.
-        Err(error) if is_in_use(&error) => {
-            Finding { what: "store", fine: true, saw: "in use by a server that runs".to_owned() }
-        }
+        Err(error) if is_in_use(&error) => Finding {
+            what: "store",
+            fine: true,
+            saw: format!("in use by a server that runs; engine {engine}"),
+        },
         Err(error) => Finding { what: "store", fine: false, saw: format!("{error:#}") },
     }
 }
 
+/// Who may read the key, if it is there; if it should be, the store says so.
+fn key(config: &Config) -> Option<Finding> {
+    let open = app::key_is_open(&config.key_file);
+    let saw = || format!("{}: for its owner alone", config.key_file.display());
+    config.key_file.exists().then(|| Finding {
+        what: "key",
+        fine: open.is_none(),
+        saw: open.unwrap_or_else(saw),
+    })
+}
+
 fn is_in_use(error: &anyhow::Error) -> bool {
     error
-        .downcast_ref::<sonnette_backends::sqlite::OpenError>()
-        .is_some_and(|error| matches!(error, sonnette_backends::sqlite::OpenError::InUse(_)))
+        .downcast_ref::<sqlite::OpenError>()
+        .is_some_and(|error| matches!(error, sqlite::OpenError::InUse(_)))
 }
 
 fn list(about: impl IntoIterator<Item = (&'static str, String)>) -> String {
@@ -217,15 +240,31 @@ fn disk(data: &Path) -> Finding {
     }
 }
 
-/// Whether names are resolved at all: our own, and the relay's.
+/// Whether the names of the configuration are resolved: those of the relay, of our own address and of the provider.
 fn names(config: &Config) -> Finding {
-    let host = config.mail.relay.as_ref().map_or("localhost", |relay| relay.host.as_str());
-    match (host, 25).to_socket_addrs() {
-        Ok(addresses) => {
-            Finding { what: "names", fine: true, saw: format!("{host} has {} addresses", addresses.count()) }
-        }
-        Err(error) => Finding { what: "names", fine: false, saw: format!("{host}: {error}") },
+    let relay = config.mail.relay.as_ref().map(|relay| relay.host.clone());
+    let issuer = config.provider.as_ref().map(|provider| provider.issuer.url().clone());
+    let urls = [config.public_url.clone(), issuer].into_iter().flatten();
+    let hosts: BTreeSet<String> = urls
+        .filter_map(|url| url.domain().map(str::to_owned))
+        .chain(relay.filter(|host| host.parse::<IpAddr>().is_err()))
+        .collect();
+    if hosts.is_empty() {
+        let saw = "the configuration names no host, so there is nothing to look up";
+        return Finding { what: "names", fine: true, saw: saw.to_owned() };
     }
+    let mut fine = true;
+    let looked_up = hosts.iter().map(|host| match (host.as_str(), 0).to_socket_addrs() {
+        Ok(addresses) => {
+            format!("{host} has {} addresses", addresses.map(|at| at.ip()).collect::<BTreeSet<_>>().len())
+        }
+        Err(error) => {
+            fine = false;
+            format!("{host}: {error}")
+        }
+    });
+    let saw = looked_up.collect::<Vec<_>>().join("; ");
+    Finding { what: "names", fine, saw }
 }
 
 fn clock() -> Finding {

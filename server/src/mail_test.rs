@@ -7,7 +7,7 @@ use serde_json::json;
 use sonnette_core::address;
 use sonnette_core::ports::{Clock, Egress, Letter, Posted};
 
-use crate::cli::MailTestArgs;
+use crate::cli::{self, MailTestArgs};
 use crate::config;
 use crate::egress::Outside;
 use crate::serve::{runtime, sources};
@@ -45,9 +45,9 @@ pub fn run(args: &MailTestArgs) -> Result<ExitCode> {
         Posted::Refused(_, words) => (false, false, format!("refused: {words}")),
     };
     if args.json {
-        println!("{}", json!({"ok": fine, "sent": sent, "says": words, "way": says}));
+        cli::say(&json!({"ok": fine, "sent": sent, "says": words, "way": says}).to_string())?;
     } else {
-        println!("{words}");
+        cli::say(&words)?;
     }
     Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -118,6 +118,49 @@ pub async fn a_key_means_nothing_once_its_event_is_erased(mut world: World) {
 }
 
 /// See the name.
+pub async fn a_repeat_is_recognised_after_its_owner_was_erased_and_brings_nothing_back(mut world: World) {
+    let account = OwnerId::User(user(50));
+    let created = keyed(creation(&mut world, 50), 1, 1);
+    let create = world.accept(created.clone()).await;
+    let mut gone = keyed(world.draft("ACCOUNT_DELETION"), 2, 2);
+    gone.owner = account;
+    gone.facts = vec![Fact::UserGone(user(50))];
+    let delete = world.accept(gone.clone()).await;
+    let mut unkeyed = world.draft("GIT_PUSH");
+    unkeyed.resource = Some(application(APPLICATION));
+    world.accept(unkeyed).await;
+    for letter in world.letters().await {
+        world.deliver(&letter).await;
+    }
+    world.learn(vec![Fact::OrganisationGone(ORGANISATION)]).await;
+    world.now += SECOND;
+    world.settle().await;
+    let page = Page { after: None, limit: 9 };
+    for round in 0..2 {
+        for id in [create, delete] {
+            assert_eq!(world.store().event(id).await.expect("read"), None, "its content is gone");
+            assert!(world.all(&of_event(id)).await.is_empty());
+        }
+        assert!(world.store().events(account, page).await.expect("listed").is_empty());
+        let mut other = created.clone();
+        other.content = Some([9; 16]);
+        assert_eq!(
+            world.ingest(vec![created.clone(), gone.clone(), other]).await,
+            vec![Ingested::Already(create), Ingested::Already(delete), Ingested::Conflict(create)]
+        );
+        assert!(!world.store().knows(account).await.expect("read"), "nobody came back");
+        assert!(world.store().hooks(account).await.expect("listed").is_empty());
+        if round == 0 {
+            world.reopen();
+        }
+    }
+    // As long as the events would have been kept, and no longer.
+    world.now += 31 * DAY;
+    world.tidy(world.now - 30 * DAY, 0).await;
+    assert!(world.accept(created).await > delete);
+}
+
+/// See the name.
 pub async fn each_item_of_a_batch_stands_alone(world: World) {
     let mut nobodys = world.draft("GIT_PUSH");
     nobodys.owner = OwnerId::User(user(77));
@@ -185,6 +228,44 @@ pub async fn an_addon_is_matched_under_both_its_ids(mut world: World) {
         let stored = world.store().event(event).await.expect("read").expect("there");
         assert_eq!(stored.resource, Some(addon(ADDON)));
     }
+}
+
+/// See the name.
+pub async fn an_addon_named_under_both_its_ids_is_one_unless_they_are_known_as_two(mut world: World) {
+    let mut scoped = world.webhook(1);
+    scoped.scope = Some(vec![real_id(98)]);
+    world.add(&scoped).await;
+    let both = |id: u8, real: u8| {
+        let mut draft = world.draft("GIT_PUSH");
+        (draft.resource, draft.real_id) = (Some(addon(id)), Some(real_id(real)));
+        draft
+    };
+    let drafts = vec![both(ADDON, ADDON), both(98, 98), both(ADDON, 97), both(97, ADDON)];
+    let outcome = world.ingest(drafts).await;
+    let [Ingested::Accepted(known), Ingested::Accepted(lagging), refused @ ..] = &outcome[..] else {
+        panic!("{outcome:?}")
+    };
+    assert!(refused.iter().all(|one| matches!(one, Ingested::Contradiction(_))), "{refused:?}");
+    for (event, id) in [(known, ADDON), (lagging, 98)] {
+        let stored = world.store().event(*event).await.expect("read").expect("there");
+        assert_eq!(stored.resource, Some(addon(id)));
+    }
+    assert_eq!(
+        world.all(&of_event(*lagging)).await.len(),
+        1,
+        "matched under the id the directory does not know"
+    );
+    world
+        .learn(vec![Fact::Resource {
+            id: addon(99),
+            real_id: Some(real_id(99)),
+            owner: super::STRANGER.into(),
+            name: None,
+        }])
+        .await;
+    let mut foreign = world.draft("GIT_PUSH");
+    (foreign.resource, foreign.real_id) = (Some(addon(98)), Some(real_id(99)));
+    assert_eq!(world.ingest(vec![foreign]).await, vec![Ingested::ForeignResource(real_id(99))]);
 }
 
 /// A draft that creates a user with one default hook, which mails them of everything.

@@ -206,6 +206,76 @@ pub async fn retention_erases_and_the_numbers_follow(mut world: World) {
 }
 
 /// See the name.
+pub async fn much_that_one_event_owes_is_erased_in_slices(mut world: World) {
+    let hook = world.webhook_there(3_000).await;
+    world.turn(&hook, Turn::Pause).await;
+    world.settle().await;
+    let both = [world.push().await, world.push().await];
+    world.now += 31 * DAY;
+    let mut slices = Vec::new();
+    loop {
+        let tidied = world.store().tidy(world.now, world.now - 30 * DAY, 0).await.expect("tidied");
+        if !tidied.more {
+            break;
+        }
+        slices.push(tidied.rows);
+        let mut left = world.store().counts().await.expect("counted").held;
+        for event in both {
+            left += u64::from(world.store().event(event).await.expect("read").is_some());
+        }
+        assert_eq!(left + slices.iter().sum::<u64>(), 6_002, "an event goes with the last of what it owes");
+    }
+    assert!(slices.len() > 2 && slices.iter().all(|rows| *rows <= 2_500), "{slices:?}");
+    assert_eq!(slices.iter().sum::<u64>(), 6_002);
+}
+
+/// See the name.
+pub async fn what_still_waits_of_old_events_is_dead_and_counted_and_can_be_sent_again(mut world: World) {
+    let hook = world.webhook_there(2).await;
+    let drafts = (0..600).map(|_| world.draft("GIT_PUSH")).collect();
+    world.ingest(drafts).await;
+    let work = world.lease().await;
+    world.deliver(&work[0]).await;
+    world.record(&work[1], Verdict::Again(world.now + 40 * DAY)).await;
+    world.now += 29 * DAY;
+    let young = world.push().await;
+    let give_up = async |world: &World| {
+        let mut slices = 0;
+        while world.store().give_up_waiting(world.now - 28 * DAY).await.expect("given up").more {
+            slices += 1;
+        }
+        slices
+    };
+    assert!(give_up(&world).await > 2, "in slices");
+    assert_eq!(give_up(&world).await, 0, "looked at once");
+    let view = world.view(&hook).await;
+    assert_eq!((view.held, view.dead), (0, 1_199));
+    for delivery in world.of_owner().await {
+        let expected = match delivery.id {
+            id if id.event == young => State::Pending,
+            id if id == work[0].ticket.delivery => State::Delivered,
+            _ => State::Dead(Dead::Expired),
+        };
+        assert_eq!(delivery.state, expected, "{delivery:?}");
+    }
+    world.check().await;
+    // An attempt that was out says nothing about what was given up, unless it was made.
+    world.record(&work[2], Verdict::Again(world.now)).await;
+    assert_eq!(world.state(work[2].ticket.delivery).await, State::Dead(Dead::Expired));
+    world.reopen();
+    assert_eq!(world.lease().await.len(), 2, "only the young event waits");
+    let again = work[1].ticket.delivery;
+    assert_eq!(world.store().resend(again, world.now).await.expect("answered"), Resent::Due);
+    assert_eq!(give_up(&world).await, 0);
+    assert!(world.state(again).await.is_live());
+    assert_eq!(world.view(&hook).await.dead, 1_198);
+    world.now += DAY + SECOND;
+    world.tidy(world.now - 30 * DAY, 0).await;
+    assert_eq!(world.view(&hook).await.dead, 0);
+    world.check().await;
+}
+
+/// See the name.
 pub async fn excerpts_are_forgotten_before_their_deliveries(mut world: World) {
     world.webhook_there(1).await;
     world.push().await;

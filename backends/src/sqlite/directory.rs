@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use sonnette_core::ids::{OrganisationId, OwnerId, ResourceId, ResourceShape, UserId};
-use sonnette_core::model::{Fact, Member, Millis, Organisation, Resource, Role, User};
+use sonnette_core::model::{Contradiction, Fact, Member, Millis, Organisation, Resource, Role, User};
 use sonnette_core::ports::{Names, Page};
 
 use super::intake;
@@ -10,13 +10,17 @@ use super::rows::{Col, col, maybe};
 use super::writer::Unit;
 
 /// A contradiction, in words.
-type Word = Result<(), String>;
+type Word = Result<(), Contradiction>;
+
+fn no(field: &'static str, why: String) -> Word {
+    Err(Contradiction { field, why })
+}
 
 pub(super) fn learn_all(
     unit: &mut Unit<'_>,
     facts: &[Fact],
     now: Millis,
-) -> rusqlite::Result<Result<(), (usize, String)>> {
+) -> rusqlite::Result<Result<(), (usize, Contradiction)>> {
     let learn_each = |unit: &mut Unit<'_>| {
         for (index, fact) in facts.iter().enumerate() {
             if let Err(why) = learn(unit, fact, now)? {
@@ -43,10 +47,10 @@ pub(super) fn learn(unit: &mut Unit<'_>, fact: &Fact, now: Millis) -> rusqlite::
                 return Ok(Ok(()));
             }
             let Some(email) = email else {
-                return Ok(Err(format!("{id} is not known, and a new user needs an `email`")));
+                return Ok(no("email", format!("{id} is not known, and a new user needs an `email`")));
             };
             if person(db, *id)?.is_some() {
-                return Ok(Err(format!("{id} was deleted")));
+                return Ok(no("id", format!("{id} was deleted")));
             }
             db.prepare_cached(
                 "INSERT INTO users (id, name, email, lang, operator) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -71,7 +75,7 @@ pub(super) fn learn(unit: &mut Unit<'_>, fact: &Fact, now: Millis) -> rusqlite::
                 let closed =
                     db.prepare_cached("SELECT 1 FROM organisations WHERE id = ?1")?.exists([Col(*id)])?;
                 if closed {
-                    return Ok(Err(format!("{id} was deleted")));
+                    return Ok(no("id", format!("{id} was deleted")));
                 }
                 db.prepare_cached("INSERT INTO organisations (id, name) VALUES (?1, ?2)")?
                     .execute(params![Col(*id), name.as_deref().unwrap_or_default()])?;
@@ -91,7 +95,7 @@ pub(super) fn learn(unit: &mut Unit<'_>, fact: &Fact, now: Millis) -> rusqlite::
                 [(OwnerId::from(*organisation), "organisation"), (OwnerId::from(*user), "user")]
             {
                 if !is_open(db, owner)? {
-                    return Ok(Err(format!("there is no {known} {owner}")));
+                    return Ok(no(known, format!("there is no {known} {owner}")));
                 }
             }
             put_member(unit, *organisation, *user, *role)?;
@@ -159,21 +163,21 @@ fn put_resource(
     name: Option<&str>,
 ) -> rusqlite::Result<Word> {
     if id.shape() == ResourceShape::RealId {
-        return Ok(Err(format!("{id} is neither an application (`app_…`) nor an add-on (`addon_…`)")));
+        return Ok(no("id", format!("{id} is neither an application (`app_…`) nor an add-on (`addon_…`)")));
     }
     if let Some(real_id) = real_id.filter(|real_id| real_id.shape() != ResourceShape::RealId) {
-        return Ok(Err(format!("{real_id} is not an add-on's real id")));
+        return Ok(no("realId", format!("{real_id} is not an add-on's real id")));
     }
     if !is_open(unit.db, owner)? {
-        return Ok(Err(format!("there is no owner {owner}")));
+        return Ok(no("owner", format!("there is no owner {owner}")));
     }
     if let Some(known) = find_resource(unit.db, id)?.filter(|known| known.owner != owner) {
-        return Ok(Err(format!("{} belongs to another owner", known.id)));
+        return Ok(no("id", format!("{} belongs to another owner", known.id)));
     }
     if let Some(real_id) = real_id
         && find_resource(unit.db, real_id)?.is_some_and(|known| known.id != *id)
     {
-        return Ok(Err(format!("{real_id} is another add-on's real id")));
+        return Ok(no("realId", format!("{real_id} is another add-on's real id")));
     }
     unit.db
         .prepare_cached(

@@ -466,7 +466,7 @@ pub(super) fn seal(shared: &Shared, place: &str, secret: &Secret) -> Vec<u8> {
     shared.sealer.seal(place, secret, nonce)
 }
 
-fn place_of_secret(hook: HookId) -> String {
+pub(super) fn place_of_secret(hook: HookId) -> String {
     format!("hook/{}/signing", hook.0)
 }
 

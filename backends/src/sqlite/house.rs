@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use sonnette_core::ids::{DeliveryId, DestinationId, EventId, HookId, OrganisationId, OwnerId, UserId};
-use sonnette_core::model::{Cancelled, HookState, Millis, State};
+use sonnette_core::model::{Cancelled, Dead, HookState, Millis, State};
 use sonnette_core::ports::{Counts, Tidied};
 
 use super::rows::{Col, col, settle};
@@ -15,8 +15,10 @@ use super::{Shared, hooks, lock, private, sessions, stops};
 
 /// Rows moved at once. A slice shares its transaction with intake, which waits for it.
 pub(super) const SLICE: i64 = 500;
-/// Events erased at once; each takes its deliveries and attempts with it.
+/// Events erased at once at most.
 const PURGE: i64 = 200;
+/// Rows erased at once: events, deliveries and attempts.
+const ROWS: i64 = 2_000;
 
 /// One kind of work: given now, what is erased before, and what excerpts are forgotten before, it moves a slice of rows.
 type Step = fn(&mut Unit<'_>, Millis, Millis, Millis) -> rusqlite::Result<i64>;
@@ -66,14 +68,17 @@ fn moving(
     until: i64,
 ) -> rusqlite::Result<Vec<Moving>> {
     db.prepare_cached(&format!("SELECT event, n, hook, state FROM deliveries {filter} LIMIT {SLICE}"))?
-        .query_map([destination.0, until], |row| {
-            Ok(Moving {
-                id: DeliveryId { event: EventId(row.get(0)?), n: row.get(1)? },
-                hook: row.get(2)?,
-                state: col(row, 3)?,
-            })
-        })?
+        .query_map([destination.0, until], moved)?
         .collect()
+}
+
+/// Reads `event, n, hook, state`.
+fn moved(row: &Row<'_>) -> rusqlite::Result<Moving> {
+    Ok(Moving {
+        id: DeliveryId { event: EventId(row.get(0)?), n: row.get(1)? },
+        hook: row.get(2)?,
+        state: col(row, 3)?,
+    })
 }
 
 /// What waits at a destination, up to an event.
@@ -202,39 +207,112 @@ fn settle_destination(unit: &mut Unit<'_>) -> rusqlite::Result<i64> {
     Ok(1)
 }
 
-fn purge_events(unit: &mut Unit<'_>, before: Millis) -> rusqlite::Result<i64> {
+/// One slice of giving up what still waits of old events. `waited` is how far it has walked: rows are in the order of their
+/// events, and what is accepted, or sent again, behind it has until its event is erased.
+pub(super) fn give_up_waiting(unit: &mut Unit<'_>, before: Millis) -> rusqlite::Result<Tidied> {
     let db = unit.db;
     let last: Option<i64> = db
-        .prepare_cached("SELECT max(id) FROM (SELECT id FROM events WHERE id < ?1 ORDER BY id LIMIT ?2)")?
-        .query_row([EventId::first_at(before).0, PURGE], |row| row.get(0))?;
-    let Some(last) = last else { return Ok(0) };
-    // Whoever read up to before it is told that there is a gap.
-    db.prepare_cached("INSERT OR REPLACE INTO marks (name, value) VALUES ('erased', ?1)")?.execute([last])?;
-    erase(unit, "event <= ?1", "id <= ?1", last)
+        .prepare_cached(
+            "SELECT max(id) FROM (SELECT id FROM events WHERE id < ?1
+               AND id > coalesce((SELECT value FROM marks WHERE name = 'waited'), 0) ORDER BY id LIMIT ?2)",
+        )?
+        .query_row([EventId::first_at(before).0, SLICE], |row| row.get(0))?;
+    let Some(last) = last else { return Ok(Tidied::default()) };
+    // The `+` keeps to the order of events: the index of what is due has another.
+    let rows: Vec<Moving> = db
+        .prepare_cached(
+            "SELECT event, n, hook, state FROM deliveries
+             WHERE event > coalesce((SELECT value FROM marks WHERE name = 'waited'), 0) AND event <= ?1
+               AND +due IS NOT NULL ORDER BY event, n LIMIT ?2",
+        )?
+        .query_map([last, SLICE], moved)?
+        .collect::<rusqlite::Result<_>>()?;
+    let moved = put(unit, &rows, State::Dead(Dead::Expired))?;
+    if moved < SLICE {
+        db.prepare_cached("INSERT OR REPLACE INTO marks (name, value) VALUES ('waited', ?1)")?
+            .execute([last])?;
+    }
+    Ok(Tidied { rows: moved.unsigned_abs(), more: true })
 }
 
-/// Erases events with everything of theirs, and takes them out of the tallies.
-fn erase(unit: &mut Unit<'_>, deliveries: &str, events: &str, value: i64) -> rusqlite::Result<i64> {
+fn purge_events(unit: &mut Unit<'_>, before: Millis) -> rusqlite::Result<i64> {
     let db = unit.db;
-    let mut gone: Vec<(Option<i64>, State)> = Vec::new();
-    {
-        let mut delete =
-            db.prepare_cached(&format!("DELETE FROM deliveries WHERE {deliveries} RETURNING hook, state"))?;
-        let mut rows = delete.query([value])?;
-        while let Some(row) = rows.next()? {
-            gone.push((row.get(0)?, col(row, 1)?));
+    let events: Vec<i64> = db
+        .prepare_cached("SELECT id FROM events WHERE id < ?1 ORDER BY id LIMIT ?2")?
+        .query_map([EventId::first_at(before).0, PURGE], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut room = ROWS;
+    let mut erased = None;
+    for event in events {
+        if !erase(unit, event, Leaves::Nothing, &mut room)? {
+            break;
         }
+        erased = Some(event);
     }
-    for (hook, state) in gone {
-        move_tally(unit, hook, state, State::Delivered);
+    if let Some(last) = erased {
+        // Whoever read up to before it is told that there is a gap.
+        db.prepare_cached("INSERT OR REPLACE INTO marks (name, value) VALUES ('erased', ?1)")?
+            .execute([last])?;
+        keep_last(unit)?;
     }
-    db.prepare_cached(&format!("DELETE FROM attempts WHERE {deliveries}"))?.execute([value])?;
-    db.prepare_cached(&format!("DELETE FROM private_letters WHERE {deliveries}"))?.execute([value])?;
-    let erased = db.prepare_cached(&format!("DELETE FROM events WHERE {events}"))?.execute([value])?;
-    // Ids never go back, even if the newest event is erased and the clock set back.
-    db.prepare_cached("INSERT OR REPLACE INTO marks (name, value) VALUES ('last', ?1)")?
+    Ok(ROWS - room)
+}
+
+/// What stays of an event that is erased.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leaves {
+    Nothing,
+    /// Its id and the digest of its content, if a poster gave it a pair: a repeat is recognised until retention. Without it a
+    /// late repeat of an owner's creation would bring the owner back.
+    Repeat,
+}
+
+/// Erases an event with everything of its, and takes it out of the tallies. `room` is how many rows may still go; `false` if
+/// they did not suffice, and the event is still there.
+fn erase(unit: &mut Unit<'_>, event: i64, leaves: Leaves, room: &mut i64) -> rusqlite::Result<bool> {
+    let db = unit.db;
+    let rows: Vec<(Moving, i64)> = db
+        .prepare_cached(
+            "SELECT event, n, hook, state, attempts FROM deliveries WHERE event = ?1 ORDER BY n LIMIT ?2",
+        )?
+        .query_map([event, *room + 1], |row| Ok((moved(row)?, row.get(4)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut delivery = db.prepare_cached("DELETE FROM deliveries WHERE event = ?1 AND n = ?2")?;
+    let mut attempts = db.prepare_cached("DELETE FROM attempts WHERE event = ?1 AND n = ?2")?;
+    for (row, tried) in rows {
+        if *room <= 0 {
+            return Ok(false);
+        }
+        *room -= 1 + tried;
+        attempts.execute(params![event, row.id.n])?;
+        delivery.execute(params![event, row.id.n])?;
+        move_tally(unit, row.hook, row.state, State::Delivered);
+    }
+    if *room <= 0 {
+        return Ok(false);
+    }
+    *room -= 1;
+    db.prepare_cached("DELETE FROM private_letters WHERE event = ?1")?.execute([event])?;
+    let left = leaves == Leaves::Repeat
+        && db
+            .prepare_cached(
+                "UPDATE events SET bucket = ?2, owner = x'', kind = '', resource = NULL, frame = x''
+                 WHERE id = ?1 AND content IS NOT NULL",
+            )?
+            .execute([event, private::BUCKET])?
+            > 0;
+    if !left {
+        db.prepare_cached("DELETE FROM events WHERE id = ?1")?.execute([event])?;
+    }
+    Ok(true)
+}
+
+/// Ids never go back, even if the newest event is erased and the clock set back.
+fn keep_last(unit: &Unit<'_>) -> rusqlite::Result<()> {
+    unit.db
+        .prepare_cached("INSERT OR REPLACE INTO marks (name, value) VALUES ('last', ?1)")?
         .execute([unit.memory.last.0])?;
-    Ok(i64::try_from(erased).unwrap_or_default())
+    Ok(())
 }
 
 /// Reply excerpts are kept shorter than what they belong to.
@@ -312,7 +390,7 @@ fn erase_slice(unit: &mut Unit<'_>, owner: OwnerId) -> rusqlite::Result<i64> {
         .query_map([], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     buckets.push(private::BUCKET);
-    let mut erased = 0;
+    let mut room = ROWS;
     for bucket in buckets {
         let events: Vec<i64> = db
             .prepare_cached(
@@ -321,10 +399,13 @@ fn erase_slice(unit: &mut Unit<'_>, owner: OwnerId) -> rusqlite::Result<i64> {
             .query_map(params![bucket, Col(owner), PURGE], |row| row.get(0))?
             .collect::<rusqlite::Result<_>>()?;
         for event in events {
-            erased += erase(unit, "event = ?1", "id = ?1", event)?;
+            if !erase(unit, event, Leaves::Repeat, &mut room)? {
+                break;
+            }
         }
-        if erased > 0 {
-            return Ok(erased);
+        if room < ROWS {
+            keep_last(unit)?;
+            return Ok(ROWS - room);
         }
     }
     for sql in [
@@ -426,7 +507,7 @@ pub(super) fn about(db: &Connection, path: &Path) -> rusqlite::Result<BTreeMap<&
     let synchronous: i64 = db.pragma_query_value(None, "synchronous", |row| row.get(0))?;
     let schema: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
     Ok(BTreeMap::from([
-        ("engine", format!("SQLite {}", rusqlite::version())),
+        ("engine", super::engine()),
         ("file", path.display().to_string()),
         ("journal", journal),
         ("synchronous", if synchronous == 2 { "FULL".to_owned() } else { synchronous.to_string() }),

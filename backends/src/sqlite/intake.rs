@@ -51,15 +51,15 @@ fn one(unit: &mut Unit<'_>, draft: Draft, now: Millis) -> rusqlite::Result<Inges
 fn with_facts(unit: &mut Unit<'_>, mut draft: Draft, now: Millis) -> rusqlite::Result<Ingested> {
     let (ends, begins): (Vec<_>, Vec<_>) = std::mem::take(&mut draft.facts).into_iter().partition(is_an_end);
     for fact in &begins {
-        if let Err(why) = directory::learn(unit, fact, now)? {
-            return Ok(Ingested::Contradiction(why));
+        if let Err(no) = directory::learn(unit, fact, now)? {
+            return Ok(Ingested::Contradiction(no.why));
         }
     }
     let outcome = accept(unit, draft, now)?;
     if matches!(outcome, Ingested::Accepted(_)) {
         for fact in &ends {
-            if let Err(why) = directory::learn(unit, fact, now)? {
-                return Ok(Ingested::Contradiction(why));
+            if let Err(no) = directory::learn(unit, fact, now)? {
+                return Ok(Ingested::Contradiction(no.why));
             }
         }
     }
@@ -83,6 +83,13 @@ fn accept(unit: &mut Unit<'_>, mut draft: Draft, now: Millis) -> rusqlite::Resul
         Some(named) => match names_of(unit, draft.owner, named)? {
             Ok(names) => names,
             Err(foreign) => return Ok(Ingested::ForeignResource(foreign)),
+        },
+    };
+    let resource = match draft.real_id.take() {
+        None => resource,
+        Some(real) => match with_real_id(unit, draft.owner, resource, real)? {
+            Ok(names) => names,
+            Err(refused) => return Ok(refused),
         },
     };
     let catalogue = std::sync::Arc::clone(&unit.shared.catalogue);
@@ -180,6 +187,29 @@ fn names_of(
         Some(known) if known.owner != owner => Ok(Err(named)),
         Some(known) => Ok(Ok(std::iter::once(known.id).chain(known.real_id).collect())),
     }
+}
+
+/// The ids of an add-on that is named under both, unless the directory knows them as two; it may know neither yet, or not
+/// the real id.
+fn with_real_id(
+    unit: &Unit<'_>,
+    owner: OwnerId,
+    mut names: Vec<ResourceId>,
+    real: ResourceId,
+) -> rusqlite::Result<Result<Vec<ResourceId>, Ingested>> {
+    if names.contains(&real) {
+        return Ok(Ok(names));
+    }
+    match directory::find_resource(unit.db, &real)? {
+        Some(known) if known.owner != owner => return Ok(Err(Ingested::ForeignResource(real))),
+        None if names.len() < 2 => {}
+        _ => {
+            let first = names.first().map(ToString::to_string).unwrap_or_default();
+            return Ok(Err(Ingested::Contradiction(format!("{real} is not the real id of {first}"))));
+        }
+    }
+    names.push(real);
+    Ok(Ok(names))
 }
 
 /// The first resource of a scope that belongs to somebody else.

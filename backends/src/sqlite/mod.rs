@@ -5,7 +5,7 @@
 //! - `ahead`: reading forward, for streams. `growth`: whose events grew; memory only.
 //! - `agenda`: which destinations have something due; memory only.
 //! - `held`: what hooks hold for too long.
-//! - `private`: letters nobody else sees. `stops`: what stops or holds letters. `keys`: recognising repeats. `rows`: values in columns.
+//! - `private`: letters nobody else sees. `stops`: what stops or holds letters. `keys`: recognising repeats. `seal`: whether the key is the right one. `rows`: values in columns.
 
 mod access;
 mod agenda;
@@ -20,6 +20,7 @@ mod keys;
 mod log;
 mod private;
 mod rows;
+mod seal;
 mod seeing;
 mod sessions;
 mod stops;
@@ -41,8 +42,8 @@ use sonnette_core::ids::{
     UserId,
 };
 use sonnette_core::model::{
-    Attempt, Delivery, Draft, Event, Fact, FailedAttempt, Hook, HookView, Ingested, Member, Millis,
-    Organisation, Recipient, Resource, Role, Session, Token, User,
+    Attempt, Contradiction, Delivery, Draft, Event, Fact, FailedAttempt, Hook, HookView, Ingested, Member,
+    Millis, Organisation, Recipient, Resource, Role, Session, Token, User,
 };
 use sonnette_core::ports::{
     Ahead, Bearer, Changed, Counts, DeliveryFilter, Holding, HookFilter, Leased, LoadedHook, Look, Luck,
@@ -78,7 +79,10 @@ const SCHEMA: &[&str] = &[
     include_str!("tallies.sql"),
     include_str!("mutes.sql"),
     include_str!("runs.sql"),
+    include_str!("seal.sql"),
 ];
+/// The store's file in its directory.
+const FILE: &str = "sonnette.sqlite";
 
 /// What an installation may set.
 #[derive(Debug, Clone)]
@@ -112,6 +116,11 @@ pub enum OpenError {
     /// Written by a later Sonnette.
     #[error("the store is of version {0}, this program knows up to {1}: it was opened by a later Sonnette")]
     Later(usize, usize),
+    /// What it holds was sealed with another key.
+    #[error(
+        "{0} was made with another key: what is sealed in it does not open with this one; put its own key back"
+    )]
+    WrongKey(PathBuf),
     /// Linked with an SQLite that can lose a log.
     #[error("SQLite {0} is too old: 3.51.3 is the first without the defect that can damage the log")]
     OldSqlite(&'static str),
@@ -180,6 +189,19 @@ pub struct Sqlite {
     _lock: File,
 }
 
+/// Whether a directory holds a store already.
+///
+/// # Errors
+/// If it cannot be looked at.
+pub fn is_there(dir: &Path) -> std::io::Result<bool> {
+    dir.join(FILE).try_exists()
+}
+
+/// What the store stands on, by name and version.
+pub fn engine() -> String {
+    format!("SQLite {}", rusqlite::version())
+}
+
 /// Opens, or makes, the store in a directory.
 ///
 /// # Errors
@@ -207,11 +229,14 @@ pub fn open(
         Err(TryLockError::Error(error)) => return Err(OpenError::Io(lock_path, error)),
     }
 
-    let path = dir.join("sonnette.sqlite");
+    let path = dir.join(FILE);
     // The writer's working set is the index pages at the end of each tree, the readers' is whatever people look at.
     let cache_each = settings.cache_bytes / (READERS + 4);
     let db = connect(&path, cache_each * 3, true)?;
     migrate(&db)?;
+    if !seal::fits(&db, &sealer, luck.as_ref())? {
+        return Err(OpenError::WrongKey(path));
+    }
     let shared = Arc::new(Shared {
         catalogue,
         sealer,
@@ -494,7 +519,7 @@ impl Store for Sqlite {
         self.writer()?.guarded(move |unit| stops::confirm(unit, &link, now)).await
     }
 
-    async fn learn(&self, facts: Vec<Fact>, now: Millis) -> Stored<Result<(), (usize, String)>> {
+    async fn learn(&self, facts: Vec<Fact>, now: Millis) -> Stored<Result<(), (usize, Contradiction)>> {
         self.writer()?.guarded(move |unit| directory::learn_all(unit, &facts, now)).await
     }
 
@@ -601,6 +626,10 @@ impl Store for Sqlite {
 
     async fn give_up_held(&self, destination: DestinationId, before: Millis) -> Stored<Tidied> {
         self.writer()?.guarded(move |unit| held::give_up(unit, destination, before)).await
+    }
+
+    async fn give_up_waiting(&self, before: Millis) -> Stored<Tidied> {
+        self.writer()?.guarded(move |unit| house::give_up_waiting(unit, before)).await
     }
 
     async fn counts(&self) -> Stored<Counts> {

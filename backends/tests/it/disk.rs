@@ -168,6 +168,7 @@ fn draft() -> Draft {
         kind: CATALOGUE.find("GIT_PUSH").unwrap().0,
         author: None,
         resource: None,
+        real_id: None,
         about_hook: None,
         frame: frame::build("GIT_PUSH", NOW, owner(), None, Some(&data)),
         key: None,

@@ -147,6 +147,7 @@ async fn produce(store: &dyn Store, dir: &Path, producer: u32) {
             kind: CATALOGUE.find("GIT_PUSH").unwrap().0,
             author: None,
             resource: None,
+            real_id: None,
             about_hook: None,
             frame: frame_of(*n),
             key: Some(u128::from(*n).to_be_bytes()),

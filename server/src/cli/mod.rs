@@ -359,8 +359,20 @@ fn ask(command: &Asking, terminal: &mut Terminal) -> Result<(), Failure> {
     })
 }
 
+/// Prints lines of a result on standard output.
+///
+/// # Errors
+/// If standard output does not take them; a reader who has seen enough is then no failure of the command.
+pub fn say(lines: &str) -> Result<(), Failure> {
+    Terminal::standard(false, false).say(lines)
+}
+
 fn server_failed(error: &anyhow::Error) -> ExitCode {
-    let code = error.downcast_ref::<Failure>().map_or(1, Failure::exit_code);
+    let failure = error.downcast_ref::<Failure>();
+    let code = failure.map_or(1, Failure::exit_code);
+    if failure.is_some_and(Failure::is_silent) {
+        return ExitCode::from(code);
+    }
     let mut terminal = Terminal::standard(false, false);
     let _ = terminal.note(&format!("error: {}", table::clean(&format!("{error:#}"))));
     ExitCode::from(code)

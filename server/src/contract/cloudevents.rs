@@ -116,7 +116,7 @@ fn date(text: &str) -> Result<Millis, Problem> {
         .ok()
         .map(jiff::Timestamp::as_millisecond)
         .filter(|date| *date >= 0)
-        .ok_or_else(|| Problem::invalid("time", "`time` is an RFC 3339 time not before 1970"))
+        .ok_or_else(|| Problem::invalid("time", "`time` is an RFC 3339 time of the years 1970 to 9999"))
 }
 
 /// Undoes the percent-encoding of header values (HTTP protocol binding 1.0 §3.1.3.2).

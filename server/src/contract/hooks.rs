@@ -1,6 +1,6 @@
 //! Hooks on the wire: as they are given, and as they are shown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use sonnette_core::catalogue::Catalogue;
@@ -22,6 +22,7 @@ const MAX_URLS: usize = 20;
 pub(super) const MAX_TARGETS: usize = 100;
 pub(super) const MAX_EVENTS: usize = 200;
 pub(super) const MAX_SCOPE: usize = 1_000;
+const MAX_ROLES: usize = 20;
 const MAX_STEPS: usize = 20;
 const MAX_STEP: u32 = 86_400;
 
@@ -238,11 +239,7 @@ fn meant_targets(targets: Vec<GivenTarget>) -> Result<Vec<Target>, Problem> {
 
 fn one_target(target: GivenTarget) -> Result<Target, Problem> {
     Ok(match target {
-        GivenTarget::Organisation { roles } => {
-            let roles = roles.unwrap_or_default();
-            let roles = roles.iter().map(|role| self::role(role)).collect::<Result<_, _>>()?;
-            Target::Organisation { roles }
-        }
+        GivenTarget::Organisation { roles } => Target::Organisation { roles: self::roles(roles)? },
         GivenTarget::User { user } => Target::User(parsed(&user, "user")?),
         GivenTarget::Address { address } => {
             let address = address::check_public(&address)
@@ -250,6 +247,13 @@ fn one_target(target: GivenTarget) -> Result<Target, Problem> {
             Target::Addresses(vec![address])
         }
     })
+}
+
+/// Reads the roles of an organisation that are meant; left out, all of them.
+pub(super) fn roles(given: Option<Vec<String>>) -> Result<BTreeSet<Role>, Problem> {
+    let Some(given) = given else { return Ok(BTreeSet::new()) };
+    count("roles", given.len(), MAX_ROLES)?;
+    given.iter().map(|one| role(one)).collect()
 }
 
 /// Reads a role.

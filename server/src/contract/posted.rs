@@ -50,7 +50,11 @@ pub fn event(body: &str) -> Result<Posted<'_>, Problem> {
         return Err(Problem::of(Id::UnknownField, name, detail));
     }
     let id = key(&fields, "id")?;
-    let source = key(&fields, "source")?;
+    // Empty is what it is when it is left out.
+    let source = match fields.get("source").map(RawValue::get) {
+        Some("\"\"") => None,
+        _ => key(&fields, "source")?,
+    };
     let key = id.map(|id| (source.unwrap_or_default(), id));
     Ok(Posted {
         kind: required(&fields, "event")?,

@@ -136,6 +136,13 @@ impl Problem {
         Self::new(Id::NotFound, format!("there is no such {what}"))
     }
 
+    /// The same problem, of one line of many: what read the line alone took it for the first of its own.
+    #[must_use]
+    pub fn of_one_line(mut self) -> Self {
+        self.detail = self.detail.replace(" at line 1 column ", " at column ");
+        self
+    }
+
     /// The same problem, one level further down: `place` before the field.
     pub fn within(mut self, place: &str) -> Self {
         self.field = Some(match self.field {

@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use sonnette_core::secret::Secret;
 
 use crate::app::{self, TOKEN_FILE};
-use crate::cli::DemoArgs;
 use crate::cli::client::Client;
+use crate::cli::{self, DemoArgs, Failure};
 use crate::config::{self, Sources};
 use crate::serve::{Stop, log, runtime};
 use receiver::Receiver;
@@ -51,18 +51,16 @@ struct Show {
 }
 
 impl Show {
-    fn say(&self, words: &str) {
-        if !self.json {
-            println!("{words}");
-        }
+    fn say(&self, words: &str) -> Result<(), Failure> {
+        if self.json { Ok(()) } else { cli::say(words) }
     }
 
-    fn row(&self, what: &str, name: &str, rest: &str) {
-        if self.json {
-            println!("{}", json!({"what": what, "name": name, "says": rest}));
+    fn row(&self, what: &str, name: &str, rest: &str) -> Result<(), Failure> {
+        cli::say(&if self.json {
+            json!({"what": what, "name": name, "says": rest}).to_string()
         } else {
-            println!("  {what:<8} {name:<34} {rest}");
-        }
+            format!("  {what:<8} {name:<34} {rest}")
+        })
     }
 }
 
@@ -86,11 +84,11 @@ async fn tell(data: &Path, once: bool, show: &Show) -> Result<()> {
         "Sonnette listens on http://{}; its data is in {} and goes when you stop.",
         running.address,
         data.display()
-    ));
+    ))?;
     let mut cast = cast(client, show).await?;
     let alice = json!({"email": story::address(story::PEOPLE[0].0)});
     let link = cast.client.post("/sign-in-links", &alice).await?.body;
-    show.say(&format!("The console, as Alice: {}", link["url"].as_str().unwrap_or_default()));
+    show.say(&format!("The console, as Alice: {}", link["url"].as_str().unwrap_or_default()))?;
 
     let mut letters = 0;
     loop {
@@ -109,7 +107,7 @@ async fn tell(data: &Path, once: bool, show: &Show) -> Result<()> {
         bail!("{letters} letters were delivered, and {written} are in the Maildir");
     }
     running.stop().await;
-    show.say("\nEvery delivery arrived, every signature verified.");
+    show.say("\nEvery delivery arrived, every signature verified.")?;
     Ok(())
 }
 
@@ -141,14 +139,14 @@ async fn cast(mut client: Client, show: &Show) -> Result<Cast> {
     client.post(&hooks, &slack).await?;
 
     let people: Vec<_> = story::PEOPLE.iter().map(|(name, role)| format!("{name} ({role})")).collect();
-    show.say(&format!("Acme: {}; applications web and worker, add-on database.", people.join(", ")));
+    show.say(&format!("Acme: {}; applications web and worker, add-on database.", people.join(", ")))?;
     let born = client.get(&hooks, &[]).await?;
     for hook in born["items"].as_array().into_iter().flatten() {
         show.say(&format!(
             "Hook: {} ({})",
             hook["name"].as_str().unwrap_or_default(),
             hook["kind"].as_str().unwrap_or_default()
-        ));
+        ))?;
     }
     Ok(Cast { client, receiver, organisation, author, web, worker })
 }
@@ -156,7 +154,7 @@ async fn cast(mut client: Client, show: &Show) -> Result<Cast> {
 /// Posts one event, shows its deliveries as they are made, and checks them. Gives the number of letters.
 async fn one_step(cast: &mut Cast, step: &story::Step, show: &Show) -> Result<usize> {
     let event = step.event(cast);
-    show.say(&format!("\n{} — {}", step.kind, step.says));
+    show.say(&format!("\n{} — {}", step.kind, step.says))?;
     let event = id(cast.client.post("/events", &event).await?.body)?;
     let mut shown: Vec<String> = Vec::new();
     let settled = async {
@@ -169,7 +167,7 @@ async fn one_step(cast: &mut Cast, step: &story::Step, show: &Show) -> Result<us
                     shown.push(id.to_owned());
                     let detail = cast.client.get(&format!("/deliveries/{id}"), &[]).await?;
                     let (name, rest) = cast.receiver.describe(&detail)?;
-                    show.row(if delivery["format"] == "email" { "letter" } else { "webhook" }, &name, &rest);
+                    show.row(if delivery["format"] == "email" { "letter" } else { "webhook" }, &name, &rest)?;
                 }
             }
             let waits = |one: &Value| matches!(one["state"].as_str(), Some("pending" | "retrying"));

@@ -5,7 +5,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use sonnette_core::facts;
 use sonnette_core::frame;
-use sonnette_core::ids::{EventId, HookId, OwnerId, ResourceId};
+use sonnette_core::ids::{EventId, HookId, OwnerId, ResourceId, ResourceShape};
 use sonnette_core::model::{Draft, Ingested, Millis, SECOND};
 use sonnette_core::ports::StoreError;
 
@@ -33,30 +33,32 @@ pub async fn accept(
 ) -> Result<Vec<Result<Accepted, Problem>>, StoreError> {
     let now = parts.clock.now();
     let mut drafts = Vec::with_capacity(posted.len());
+    let mut asked = Vec::with_capacity(posted.len());
     let mut results: Vec<Option<Problem>> = Vec::with_capacity(posted.len());
     for one in posted {
         match one.and_then(|posted| draft(parts, posted, now)) {
-            Ok(draft) => {
+            Ok((draft, place)) => {
+                asked.push((draft.owner, place));
                 drafts.push(draft);
                 results.push(None);
             }
             Err(problem) => results.push(Some(problem)),
         }
     }
-    let owners: Vec<OwnerId> = drafts.iter().map(|draft| draft.owner).collect();
     let stored = if drafts.is_empty() { Vec::new() } else { parts.store.ingest(drafts, now).await? };
-    let mut stored = stored.into_iter().zip(owners);
+    let mut stored = stored.into_iter().zip(asked);
     let outcome = |problem: Option<Problem>| match (problem, stored.len()) {
         (Some(problem), _) => Err(problem),
         (None, _) => match stored.next() {
-            Some((ingested, owner)) => said(ingested, owner),
+            Some((ingested, (owner, place))) => said(ingested, owner, place),
             None => Err(Problem::new(Id::Unavailable, "the store gave no answer")),
         },
     };
     Ok(results.into_iter().map(outcome).collect())
 }
 
-fn said(ingested: Ingested, owner: OwnerId) -> Result<Accepted, Problem> {
+/// What became of one, for whoever posted it; `place` is the field that named its resource.
+fn said(ingested: Ingested, owner: OwnerId, place: &'static str) -> Result<Accepted, Problem> {
     match ingested {
         Ingested::Accepted(id) => Ok(Accepted::New(id)),
         Ingested::Already(id) => Ok(Accepted::Already(id)),
@@ -69,14 +71,18 @@ fn said(ingested: Ingested, owner: OwnerId) -> Result<Accepted, Problem> {
             Err(Problem::of(Id::UnknownOwner, "ownerId", format!("{owner} is not in the directory")))
         }
         Ingested::ForeignResource(id) => {
-            Err(Problem::of(Id::ForeignResource, "data", format!("{id} does not belong to {owner}")))
+            Err(Problem::of(Id::ForeignResource, place, format!("{id} does not belong to {owner}")))
         }
         Ingested::Contradiction(why) => Err(Problem::of(Id::Contradiction, "data", why)),
     }
 }
 
-/// Looks up what was posted and builds its frame.
-pub(super) fn draft(parts: &Parts, posted: Posted<'_>, now: Millis) -> Result<Draft, Problem> {
+/// Looks up what was posted and builds its frame; gives with it the field that names its resource.
+pub(super) fn draft(
+    parts: &Parts,
+    posted: Posted<'_>,
+    now: Millis,
+) -> Result<(Draft, &'static str), Problem> {
     let found = parts.catalogue.find(&posted.kind).filter(|(_, kind)| !kind.private);
     let Some((number, kind)) = found else {
         let name: String = posted.kind.chars().take(60).collect();
@@ -89,11 +95,20 @@ pub(super) fn draft(parts: &Parts, posted: Posted<'_>, now: Millis) -> Result<Dr
     let data = posted.data.as_deref();
     let fields = data.map(Fields::read).transpose().map_err(|error| Problem::invalid("data", error))?;
     let named = fields.as_ref().map(resource).transpose()?.flatten();
-    let resource = match (named, posted.subject.clone()) {
-        (Some(named), Some(subject)) if named != subject => {
-            return Err(Problem::invalid("subject", format!("`data` names {named}")));
-        }
-        (named, subject) => named.or(subject),
+    let place = named.as_ref().map_or("subject", |(place, _)| *place);
+    // A subject that only says again what `data` says is no content of its own.
+    let subject = posted.subject.as_ref().filter(|_| named.is_none()).map(ResourceId::as_str);
+    let (key, content) = match &posted.key {
+        None => (None, None),
+        Some((source, id)) => (Some(digest(&[source, id])), Some(content(&posted, data, subject))),
+    };
+    let (resource, real_id) = match (named.map(|(_, id)| id), posted.subject) {
+        (Some(named), Some(subject)) if named != subject => match (named.shape(), subject.shape()) {
+            (ResourceShape::Addon, ResourceShape::RealId) => (Some(named), Some(subject)),
+            (ResourceShape::RealId, ResourceShape::Addon) => (Some(subject), Some(named)),
+            _ => return Err(Problem::invalid("subject", format!("`data` names {named}"))),
+        },
+        (named, subject) => (named.or(subject), None),
     };
     let facts = match kind.learns {
         None => Vec::new(),
@@ -112,21 +127,19 @@ pub(super) fn draft(parts: &Parts, posted: Posted<'_>, now: Millis) -> Result<Dr
         .as_ref()
         .filter(|_| kind.tells_admins)
         .and_then(|fields| text(fields.get("hookId")?)?.parse::<HookId>().ok());
-    let (key, content) = match &posted.key {
-        None => (None, None),
-        Some((source, id)) => (Some(digest(&[source, id])), Some(content(&posted, data))),
-    };
-    Ok(Draft {
+    let draft = Draft {
         owner: posted.owner,
         kind: number,
         author: posted.author,
         frame: frame::build(&kind.name, posted.date.unwrap_or(now), posted.owner, posted.author, data),
         resource,
+        real_id,
         about_hook,
         key,
         content,
         facts,
-    })
+    };
+    Ok((draft, place))
 }
 
 /// A draft of ours, for the store to accept together with what it tells of. An operator's catalogue cannot take our kinds
@@ -148,7 +161,7 @@ pub(super) fn ours(
         subject: None,
     };
     match draft(parts, posted, now) {
-        Ok(draft) => Some(draft),
+        Ok((draft, _)) => Some(draft),
         Err(problem) => {
             tracing::error!(kind, detail = problem.detail, "nobody can be told");
             None
@@ -162,31 +175,35 @@ pub(super) fn time_said(at: Millis) -> String {
 }
 
 /// The resource `data` names: `addonId`, else `appId`, else an `id` that is one by its looks.
-fn resource(fields: &Fields<'_>) -> Result<Option<ResourceId>, Problem> {
-    for name in ["addonId", "appId", "id"] {
+fn resource(fields: &Fields<'_>) -> Result<Option<(&'static str, ResourceId)>, Problem> {
+    for (name, place) in [("addonId", "data.addonId"), ("appId", "data.appId"), ("id", "data.id")] {
         let Some(value) = fields.get(name) else { continue };
         let Some(id) = text(value) else {
             if name == "id" {
                 continue;
             }
-            return Err(Problem::invalid(format!("data.{name}"), "it is a text"));
+            return Err(Problem::invalid(place, "it is a text"));
         };
         if name == "id" && !id.starts_with("app_") && !id.starts_with("addon_") {
             continue;
         }
         return id
             .parse()
-            .map(Some)
-            .map_err(|error| Problem::invalid(format!("data.{name}"), format!("{error}")));
+            .map(|id| Some((place, id)))
+            .map_err(|error| Problem::invalid(place, format!("{error}")));
     }
     Ok(None)
 }
 
-/// What must be equal for a repeat to be the same event. An absent date counts as absent.
-fn content(posted: &Posted<'_>, data: Option<&str>) -> [u8; 16] {
+/// What must be equal for a repeat to be the same event. An absent date counts as absent; `subject` is the resource the
+/// envelope alone names, and adds nothing where there is none.
+fn content(posted: &Posted<'_>, data: Option<&str>, subject: Option<&str>) -> [u8; 16] {
     let date = posted.date.map(|date| date.to_string()).unwrap_or_default();
     let author = posted.author.map(|author| author.to_string()).unwrap_or_default();
-    digest(&[&posted.kind, &posted.owner.to_string(), &author, &date, data.unwrap_or_default()])
+    let owner = posted.owner.to_string();
+    let mut texts = vec![&*posted.kind, &owner, &author, &date, data.unwrap_or_default()];
+    texts.extend(subject);
+    digest(&texts)
 }
 
 /// A digest no two lists of texts share: each is preceded by its length.

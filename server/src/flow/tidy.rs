@@ -1,4 +1,4 @@
-//! Keeping the house: retention, what is held for too long, and the slow part of pausing, resuming and deleting. In
+//! Keeping the house: retention, what waits or is held for too long, and the slow part of pausing, resuming and deleting. In
 //! slices, so that intake never waits for more than one.
 
 use std::sync::Arc;
@@ -36,7 +36,7 @@ pub struct Keeping {
 }
 
 impl Keeping {
-    /// How long after its event what a hook holds is given up: a day before it is erased. (At three quarters of retention,
+    /// How long after its event what still waits, or a hook holds, is given up: a day before it is erased. (At three quarters of retention,
     /// should that be shorter than four days.)
     pub fn held(self) -> Millis {
         self.events - SEEN.min(self.events / 4)
@@ -80,7 +80,7 @@ pub async fn slices(parts: &Parts, keeping: Keeping, stop: &CancellationToken) {
     }
 }
 
-/// Looks once at what is held: owners are told of what will be given up, once while a hook holds, and what was held for too
+/// Looks once at what has waited for too long, which is given up, and at what is held: owners are told of what will be given up, once while a hook holds, and what was held for too
 /// long is given up. Telling comes first, so that whoever could not be told in time learns at least how much it was.
 pub async fn held(parts: &Parts, keeping: Keeping, stop: &CancellationToken) {
     if let Err(error) = look(parts, keeping, stop).await {
@@ -91,6 +91,9 @@ pub async fn held(parts: &Parts, keeping: Keeping, stop: &CancellationToken) {
 async fn look(parts: &Parts, keeping: Keeping, stop: &CancellationToken) -> Result<(), StoreError> {
     let now = parts.clock.now();
     let given_up = now - keeping.held();
+    while parts.store.give_up_waiting(given_up).await?.more && !stop.is_cancelled() {
+        tokio::time::sleep(BREATH).await;
+    }
     let mut after = None;
     loop {
         let found = parts.store.holding(now - keeping.told(), Page { after, limit: LOOK }).await?;

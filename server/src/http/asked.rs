@@ -1,5 +1,7 @@
 //! Paths and queries, with our own words where they cannot be read.
 
+use std::error::Error;
+
 use axum::extract::{FromRequestParts, Path, Query};
 use http::request::Parts;
 use serde::de::DeserializeOwned;
@@ -20,6 +22,18 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Place<T
     }
 }
 
+/// The name of the parameter that is wrong, as far as it can be told.
+fn parameter(rejection: &(dyn Error + 'static)) -> String {
+    let mut cause = Some(rejection);
+    while let Some(error) = cause {
+        if let Some(read) = error.downcast_ref::<serde_path_to_error::Error<serde::de::value::Error>>() {
+            return read.path().to_string();
+        }
+        cause = error.source();
+    }
+    "query".to_owned()
+}
+
 /// What a query asks.
 pub(super) struct Asked<T>(pub(super) T);
 
@@ -29,7 +43,7 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Asked<T
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         match Query::from_request_parts(parts, state).await {
             Ok(Query(value)) => Ok(Self(value)),
-            Err(rejection) => Err(Problem::invalid("query", rejection.body_text())),
+            Err(rejection) => Err(Problem::invalid(parameter(&rejection), rejection.body_text())),
         }
     }
 }

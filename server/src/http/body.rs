@@ -47,10 +47,21 @@ impl Held {
 
     /// The body as text.
     pub(crate) fn text(&self) -> Result<&str, Problem> {
-        std::str::from_utf8(&self.bytes).map_err(|error| {
-            Problem::new(Id::Malformed, format!("invalid UTF-8 after byte {}", error.valid_up_to()))
-        })
+        text_of(&self.bytes)
     }
+}
+
+/// Bytes as text.
+pub(super) fn text_of(bytes: &[u8]) -> Result<&str, Problem> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        Problem::new(Id::Malformed, format!("invalid UTF-8 after byte {}", error.valid_up_to()))
+    })
+}
+
+/// The lines of a body that are not blank, without the space around them, each with its number, from 1.
+pub(super) fn lines_of(body: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let lines = body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    (1..).zip(lines).filter(|(_, line)| !line.is_empty())
 }
 
 impl Budget {
@@ -125,11 +136,16 @@ pub(super) fn shape<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
         let inner = error.into_inner();
+        let detail = inner.to_string();
+        // What is missing has no place of its own: the words alone name it.
+        let missing = detail.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+        let names = [Some(path.as_str()).filter(|path| *path != "."), missing];
+        let field = names.into_iter().flatten().collect::<Vec<_>>().join(".");
         let id = match inner.classify() {
             serde_json::error::Category::Data => Id::Invalid,
             _ => Id::Malformed,
         };
-        Problem { id, detail: inner.to_string(), field: Some(path).filter(|path| path != "."), again: None }
+        Problem { id, detail, field: Some(field).filter(|field| !field.is_empty()), again: None }
     })?;
     reader.end().map_err(|error| Problem::new(Id::Malformed, error.to_string()))?;
     Ok(value)

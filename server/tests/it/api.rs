@@ -184,7 +184,8 @@ async fn a_bad_event_is_refused_with_its_field_and_nothing_is_stored() {
         (event(json!({"data": [1]})), (400, "invalid", "data")),
         (event(json!({"data": "no json"})), (400, "invalid", "data")),
         (event(json!({"data": {"appId": "nonsense"}})), (400, "invalid", "data.appId")),
-        (event(json!({"data": {"appId": foreign}})), (400, "foreign-resource", "data")),
+        (event(json!({"data": {"appId": foreign}})), (400, "foreign-resource", "data.appId")),
+        (event(json!({"data": {"id": foreign}})), (400, "foreign-resource", "data.id")),
         ("{\"event\":".to_owned(), (400, "malformed", "")),
         (String::new(), (400, "malformed", "")),
         ("[]".to_owned(), (400, "malformed", "")),
@@ -221,6 +222,38 @@ async fn a_repeat_is_recognised_by_its_pair_and_other_content_is_a_conflict() {
     elsewhere["source"] = "another".into();
     assert_eq!(api.events("application/json", elsewhere.to_string()).await.status, 202);
     assert_eq!(api.count(&acme).await, 2);
+    // An empty source is what it is when it is left out.
+    let mut sourceless = event.clone();
+    sourceless["source"] = "".into();
+    let first = api.events("application/json", sourceless.to_string()).await;
+    assert_eq!(first.status, 202, "{}", first.text);
+    sourceless.as_object_mut().unwrap().remove("source");
+    let again = api.events("application/json", sourceless.to_string()).await;
+    assert_eq!((again.status, again.id()), (200, first.id()));
+    api.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_repeat_of_its_creation_does_not_bring_a_deleted_account_back() {
+    let api = Api::start().await;
+    let user = "user_11111111-1111-4111-8111-111111111111";
+    let create = json!({"event": "ACCOUNT_CREATION", "ownerId": user, "id": "cr",
+        "data": {"id": user, "email": "gone@x.example", "name": "Gone"}});
+    let delete = json!({"event": "ACCOUNT_DELETION", "ownerId": user, "id": "de", "data": {"id": user}});
+    let mut ids = Vec::new();
+    for event in [&create, &delete] {
+        let got = api.op("POST", "/events", event.clone()).await;
+        assert_eq!(got.status, 202, "{}", got.text);
+        ids.push(got.id());
+    }
+    let parts = &api.running.parts;
+    while parts.store.tidy(parts.clock.now() + 1_000, 0, 0).await.unwrap().more {}
+    assert_eq!(api.op("GET", &format!("/events/{}", ids[0]), Value::Null).await.status, 404, "it is erased");
+    for (event, id) in [&create, &delete].into_iter().zip(&ids) {
+        let again = api.op("POST", "/events", event.clone()).await;
+        assert_eq!((again.status, &again.id()), (200, id));
+    }
+    assert_eq!(api.op("GET", &format!("/users/{user}"), Value::Null).await.status, 404);
     api.running.stop().await;
 }
 
@@ -237,8 +270,18 @@ async fn items_of_a_batch_stand_alone_and_lines_say_their_number() {
         some.body["results"].as_array().unwrap().iter().map(|one| one["status"].as_u64().unwrap()).collect();
     assert_eq!(statuses, [202, 400, 202]);
     let problem = &some.body["results"][1]["problem"];
-    assert!(problem["detail"].as_str().unwrap().starts_with("line 3: "), "{problem}");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.starts_with("line 3: ") && !detail.contains("line 1"), "{problem}");
     assert_eq!(api.count(&acme).await, 4);
+    let one_byte = [good.as_bytes(), b"{\"event\":\"\xff\"}", good.as_bytes()].join(&b'\n');
+    let some = api.events("application/x-ndjson", one_byte).await;
+    assert_eq!(some.status, 207, "{}", some.text);
+    let detail = &some.body["results"][1]["problem"]["detail"];
+    assert!(detail.as_str().unwrap().starts_with("line 2: invalid UTF-8"), "{detail}");
+    assert_eq!(api.count(&acme).await, 6, "the other lines stand");
+    for nothing in ["", "\n \r\n"] {
+        assert_eq!(api.events("application/x-ndjson", nothing).await.problem(), (400, "malformed", ""));
+    }
     api.running.stop().await;
 }
 
@@ -274,6 +317,50 @@ async fn cloudevents_come_structured_binary_and_in_batches() {
     let mut other = event("3");
     other["datacontenttype"] = "text/plain".into();
     assert_eq!(api.events("application/cloudevents+json", other.to_string()).await.problem().0, 415);
+    let mut far = event("4");
+    far["time"] = "10000-01-01T00:00:00Z".into();
+    let far = api.events("application/cloudevents+json", far.to_string()).await;
+    assert_eq!(far.problem(), (400, "invalid", "time"));
+    assert!(far.text.contains("1970 to 9999"), "{}", far.text);
+    api.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cloudevents_subject_is_content_and_an_addon_has_two_names() {
+    let api = Api::start().await;
+    let acme = api.organisation("Acme").await;
+    let (app, other) =
+        ("app_33333333-3333-4333-8333-333333333333", "app_44444444-4444-4444-8444-444444444444");
+    let (addon, real) =
+        ("addon_55555555-5555-4555-8555-555555555555", "postgresql_66666666-6666-4666-8666-666666666666");
+    let event = |id: &str, subject: &str, data: Value| {
+        json!({"specversion": "1.0", "type": "GIT_PUSH", "source": "/git", "id": id, "ownerid": acme,
+               "subject": subject, "data": data})
+        .to_string()
+    };
+    let post = |body: String| api.events("application/cloudevents+json", body);
+    let first = post(event("1", app, json!({}))).await;
+    assert_eq!(first.status, 202, "{}", first.text);
+    assert_eq!(post(event("1", app, json!({}))).await.status, 200);
+    assert_eq!(post(event("1", other, json!({}))).await.problem(), (409, "conflict", "id"));
+    // What `data` says already, a subject does not add to.
+    assert_eq!(post(event("2", app, json!({"appId": app}))).await.status, 202);
+    let mut bare: Value = serde_json::from_str(&event("2", app, json!({"appId": app}))).unwrap();
+    bare.as_object_mut().unwrap().remove("subject");
+    assert_eq!(post(bare.to_string()).await.status, 200);
+    assert_eq!(post(event("3", other, json!({"appId": app}))).await.problem(), (400, "invalid", "subject"));
+
+    let resource = json!({"owner": acme, "id": addon, "realId": real, "name": "database"});
+    let line = [("content-type", "application/x-ndjson")];
+    let import = json!({"resource": resource}).to_string();
+    assert_eq!(api.send(&api.operator, "POST", "/api/v1/import", &line, import).await.status, 200);
+    for (id, subject, named) in [("4", real, addon), ("5", addon, real)] {
+        let got = post(event(id, subject, json!({"addonId": named}))).await;
+        assert_eq!(got.status, 202, "{}", got.text);
+    }
+    let stranger = "redis_77777777-7777-4777-8777-777777777777";
+    let got = post(event("6", stranger, json!({"addonId": addon}))).await;
+    assert_eq!(got.problem(), (400, "contradiction", "data"));
     api.running.stop().await;
 }
 
@@ -311,7 +398,7 @@ async fn a_bad_hook_is_refused_with_its_field_and_nothing_is_stored() {
     };
     let mail = |targets: Value| json!({"kind": "email", "name": "n", "targets": targets});
     for (hook, expected) in [
-        (json!({"kind": "webhook", "urls": [{"url": "http://127.0.0.1:8999/"}]}), (400, "invalid", "")),
+        (json!({"kind": "webhook", "urls": [{"url": "http://127.0.0.1:8999/"}]}), (400, "invalid", "name")),
         (web(json!({"name": " "})), (400, "invalid", "name")),
         (web(json!({"kind": "carrier pigeon"})), (400, "invalid", "kind")),
         (web(json!({"kind": null})), (400, "invalid", "kind")),
@@ -331,7 +418,11 @@ async fn a_bad_hook_is_refused_with_its_field_and_nothing_is_stored() {
         (web(json!({"events": ["GIT_PUSH", "DEPLOYED"]})), (400, "unknown-kind", "events[1]")),
         (web(json!({"scope": []})), (400, "invalid", "scope")),
         (web(json!({"scope": ["nonsense"]})), (400, "invalid", "scope[0]")),
-        (web(json!({"scope": [foreign]})), (400, "foreign-resource", "scope")),
+        (web(json!({"scope": [foreign]})), (400, "foreign-resource", "scope[0]")),
+        (
+            web(json!({"scope": ["app_33333333-3333-4333-8333-333333333333", foreign]})),
+            (400, "foreign-resource", "scope[1]"),
+        ),
         (web(json!({"schedule": [0]})), (400, "invalid", "schedule[0]")),
         (mail(json!([])), (400, "invalid", "targets")),
         (mail(json!([{"type": "address", "address": "nobody"}])), (400, "invalid", "targets[0].address")),
@@ -352,19 +443,44 @@ async fn a_bad_hook_is_refused_with_its_field_and_nothing_is_stored() {
             (400, "invalid", "targets[0].user"),
         ),
         (mail(json!([{"type": "organisation", "roles": ["KING"]}])), (400, "invalid", "targets[0].roles")),
+        (mail(json!([{"type": "organisation", "roles": []}])), (400, "invalid", "targets[0].roles")),
     ] {
         let got = api.op("POST", &hooks, hook.clone()).await;
-        let problem = got.problem();
-        // A field nobody knows, or that is missing, is named in the words.
-        let named =
-            problem.2 == expected.2 || got.body["detail"].as_str().unwrap_or_default().contains(expected.2);
-        assert!((problem.0, problem.1) == (expected.0, expected.1) && named, "{hook} → {}", got.text);
+        assert_eq!(got.problem(), expected, "{hook} → {}", got.text);
     }
     let listed = api.op("GET", &hooks, Value::Null).await;
     assert_eq!(listed.body["items"].as_array().unwrap().len(), 2, "only the two it was born with");
     let unknown =
         api.op("POST", "/owners/orga_99999999-9999-4999-8999-999999999999/hooks", web(json!({}))).await;
-    assert_eq!(unknown.status, 404);
+    assert_eq!(unknown.problem(), (404, "not-found", "owner"));
+    api.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parameter_nobody_knows_and_a_fact_that_cannot_be_so_are_named() {
+    let api = Api::start().await;
+    let acme = api.organisation("Acme").await;
+    for (query, field) in [
+        ("limit=99999999999999999999999", "limit"),
+        ("limit=few", "limit"),
+        ("limit=201", "limit"),
+        ("colour=red", "colour"),
+    ] {
+        let got = api.op("GET", &format!("/owners/{acme}/events?{query}"), Value::Null).await;
+        assert_eq!(got.problem(), (400, "invalid", field), "{}", got.text);
+    }
+    let addon = json!({"kind": "addon", "name": "a", "realId": "redis_77777777-7777-4777-8777-777777777777"});
+    let resources = format!("/owners/{acme}/resources");
+    assert_eq!(api.op("POST", &resources, addon.clone()).await.status, 201);
+    let nobody = "user_99999999-9999-4999-8999-999999999999";
+    for (method, path, body, field) in [
+        ("POST", resources, addon, "realId"),
+        ("PUT", format!("/users/{nobody}"), json!({"name": "N"}), "email"),
+        ("PUT", format!("/organisations/{acme}/members/{nobody}"), json!({"role": "ADMIN"}), "user"),
+    ] {
+        let got = api.op(method, &path, body).await;
+        assert_eq!(got.problem(), (400, "contradiction", field), "{path} → {}", got.text);
+    }
     api.running.stop().await;
 }
 
@@ -566,21 +682,23 @@ async fn an_import_is_whole_or_nothing_and_names_the_line() {
         json!({"resource": {"id": "app_33333333-3333-4333-8333-333333333333", "owner": orga, "name": "web"}}),
     ];
     let text = |lines: &[Value]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
-    let import = |body: String| {
+    let import = |body: Bytes| {
         api.send(&api.operator, "POST", "/api/v1/import", &[("content-type", "application/x-ndjson")], body)
     };
     let mut bad = lines.to_vec();
     bad.push(json!({"member": {"organisation": orga, "user": "user_99999999-9999-4999-8999-999999999999", "role": "ADMIN"}}));
-    assert_eq!(import(text(&bad)).await.problem(), (400, "contradiction", "line 5"));
+    assert_eq!(import(text(&bad).into()).await.problem(), (400, "contradiction", "line 5: user"));
+    let no_text = [text(&lines[..1]).as_bytes(), b"\xff\n", text(&lines[1..]).as_bytes()].concat();
+    assert_eq!(import(no_text.into()).await.problem(), (400, "malformed", "line 2"));
     assert_eq!(
         api.op("GET", &format!("/users/{user}"), Value::Null).await.status,
         404,
         "nothing of it is stored"
     );
     bad[4] = json!({"user": {"id": user, "email": "nobody"}});
-    assert_eq!(import(text(&bad)).await.problem(), (400, "invalid", "line 5: email"));
+    assert_eq!(import(text(&bad).into()).await.problem(), (400, "invalid", "line 5: email"));
     for _ in 0..2 {
-        assert_eq!(import(text(&lines)).await.body, json!({"imported": 4}), "again is the same");
+        assert_eq!(import(text(&lines).into()).await.body, json!({"imported": 4}), "again is the same");
     }
     let hooks = api.op("GET", &format!("/owners/{orga}/hooks"), Value::Null).await;
     assert_eq!(hooks.body["items"].as_array().unwrap().len(), 2, "born once");

@@ -11,8 +11,8 @@ use sonnette_core::ids::{
     UserId,
 };
 use sonnette_core::model::{
-    Attempt, Delivery, Draft, Event, Fact, FailedAttempt, Hook, HookView, Ingested, Member, Millis,
-    Organisation, Recipient, Resource, Role, Session, Token, User,
+    Attempt, Contradiction, Delivery, Draft, Event, Fact, FailedAttempt, Hook, HookView, Ingested, Member,
+    Millis, Organisation, Recipient, Resource, Role, Session, Token, User,
 };
 use sonnette_core::ports::{
     Ahead, Bearer, Changed, Counts, DeliveryFilter, Egress, Holding, HookFilter, Leased, Letter, LoadedHook,
@@ -299,7 +299,7 @@ passed_on! {
     deliveries(filter: DeliveryFilter, page: Page<DeliveryId>) -> Vec<Delivery>;
     delivery(id: DeliveryId) -> Option<(OwnerId, Delivery, Vec<Attempt>)>;
     resend(id: DeliveryId, now: Millis) -> Resent;
-    learn(facts: Vec<Fact>, now: Millis) -> Result<(), (usize, String)>;
+    learn(facts: Vec<Fact>, now: Millis) -> Result<(), (usize, Contradiction)>;
     user(id: UserId) -> Option<User>;
     users(page: Page<UserId>) -> Vec<User>;
     organisation(id: OrganisationId) -> Option<Organisation>;
@@ -324,6 +324,7 @@ passed_on! {
     holding(before: Millis, page: Page<DestinationId>) -> Vec<Holding>;
     tell_held(hook: HookId, told: Draft, now: Millis) -> bool;
     give_up_held(destination: DestinationId, before: Millis) -> Tidied;
+    give_up_waiting(before: Millis) -> Tidied;
     counts() -> Counts;
     ping() -> ();
     about() -> BTreeMap<&'static str, String>;

@@ -8,6 +8,7 @@ mod between;
 mod browser;
 mod console;
 mod copied;
+mod doctor;
 mod fairness;
 mod full;
 mod hearer;

@@ -288,6 +288,11 @@ async fn what_would_never_work_is_refused_in_words_and_nothing_is_stored() {
         ),
         (mail(json!([{"type": "userid", "target": "user_me"}])), 400, "notified[0].target: "),
         (mail(json!([{"type": "organisation", "roles": ["KING"]}])), 400, "notified[0].roles: a role is"),
+        (
+            mail(json!([{"type": "organisation", "roles": []}])),
+            400,
+            "notified[0].roles: `roles` is not empty",
+        ),
     ] {
         let got = cloud.admin("POST", &cloud.hooks(sort), hook.clone()).await;
         let (at, id, message) = error(&got);

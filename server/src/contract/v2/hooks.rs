@@ -148,12 +148,8 @@ impl Judge<'_> {
             (Some("email"), None) => Err(Problem::invalid("target", "an e-mail address is needed")),
             (Some("userid"), Some(target)) => Ok(Target::User(parsed(&target, "target")?)),
             (Some("userid"), None) => self.maker().map(Target::Maker),
-            (Some("organisation"), _) => {
-                let roles = given.roles.unwrap_or_default();
-                Ok(Target::Organisation {
-                    roles: roles.iter().map(|role| ours::role(role)).collect::<Result<_, _>>()?,
-                })
-            }
+            // `roles` is ours: no client of the platform sends an empty list to mean everybody.
+            (Some("organisation"), _) => ours::roles(given.roles).map(|roles| Target::Organisation { roles }),
             _ => Err(Problem::invalid("type", "a target's type is `email`, `userid` or `organisation`")),
         }
     }

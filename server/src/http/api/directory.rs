@@ -13,7 +13,7 @@ use sonnette_core::ports::Page;
 
 use super::super::access::Asker;
 use super::super::asked::{Asked, Place};
-use super::super::body::{LARGE, shape};
+use super::super::body::{LARGE, lines_of, shape, text_of};
 use super::super::{Answer, At, Site};
 use super::id;
 use crate::contract::directory::{
@@ -38,7 +38,7 @@ impl Site {
         let learnt = self.parts.store.learn(vec![fact], self.parts.clock.now()).await?;
         self.known.forget();
         self.hooks_changed.notify_one();
-        learnt.map_err(|(_, why)| Problem::new(Id::Contradiction, why))
+        learnt.map_err(|(_, no)| Problem::of(Id::Contradiction, no.field, no.why))
     }
 
     async fn shown_user(&self, id: UserId) -> Answer<Json<ShownUser>> {
@@ -341,7 +341,7 @@ pub(super) async fn import(
     }
     let held = site.bodies.read(body, LARGE).await?;
     let (mut facts, mut numbers) = (Vec::new(), Vec::new());
-    for (number, line) in held.text()?.split('\n').enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+    for (number, line) in lines_of(held.bytes()) {
         if facts.len() >= MOST_LINES {
             return Err(Problem::new(
                 Id::TooLarge,
@@ -349,19 +349,21 @@ pub(super) async fn import(
             ));
         }
         let place = |problem: Problem| {
+            let problem = problem.of_one_line();
             let field = problem.field.map(|field| format!(": {field}")).unwrap_or_default();
-            Problem { field: Some(format!("line {}{field}", number + 1)), ..problem }
+            Problem { field: Some(format!("line {number}{field}")), ..problem }
         };
-        let line: Line = shape(line).map_err(place)?;
+        let line: Line = text_of(line).and_then(shape).map_err(place)?;
         facts.push(line.fact(&mut |owner| site.born(owner)).map_err(place)?);
-        numbers.push(number + 1);
+        numbers.push(number);
     }
     let lines = facts.len();
     let learnt = site.parts.store.learn(facts, site.parts.clock.now()).await?;
     site.known.forget();
     site.hooks_changed.notify_one();
-    learnt.map_err(|(at, why)| {
-        Problem::of(Id::Contradiction, format!("line {}", numbers.get(at).copied().unwrap_or_default()), why)
+    learnt.map_err(|(at, no)| {
+        let line = numbers.get(at).copied().unwrap_or_default();
+        Problem::of(Id::Contradiction, format!("line {line}: {}", no.field), no.why)
     })?;
     Ok(Json(json!({"imported": lines})))
 }

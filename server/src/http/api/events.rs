@@ -13,7 +13,7 @@ use sonnette_core::ports::Page;
 
 use super::super::access::Asker;
 use super::super::asked::{Asked, Place};
-use super::super::body::LARGE;
+use super::super::body::{LARGE, lines_of, text_of};
 use super::super::{Answer, At};
 use super::id;
 use crate::contract::posted::Posted;
@@ -41,15 +41,19 @@ pub(super) async fn post(State(site): At, asker: Asker, request: Request) -> Ans
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let sort = sort(&headers, content_type)?;
     let held = site.bodies.read(body, LARGE).await?;
-    let text = held.text()?;
     let (posted, batch) = match sort {
-        Sort::Binary => (vec![cloudevents::binary(&headers, content_type, text)], false),
-        Sort::CloudEvent => (vec![cloudevents::structured(text)], false),
-        Sort::CloudEvents => (array(text, cloudevents::structured)?, true),
-        Sort::Json if text.trim_start().starts_with('[') => (array(text, posted::event)?, true),
-        Sort::Json => (vec![posted::event(text)], false),
-        Sort::Lines => (lines(text), true),
+        Sort::Lines => (lines(held.bytes()), true),
+        Sort::Binary => (vec![cloudevents::binary(&headers, content_type, held.text()?)], false),
+        Sort::CloudEvent => (vec![cloudevents::structured(held.text()?)], false),
+        Sort::CloudEvents => (array(held.text()?, cloudevents::structured)?, true),
+        Sort::Json if held.bytes().trim_ascii_start().starts_with(b"[") => {
+            (array(held.text()?, posted::event)?, true)
+        }
+        Sort::Json => (vec![posted::event(held.text()?)], false),
     };
+    if posted.is_empty() {
+        return Err(empty());
+    }
     let results = ingest::accept(&site.parts, posted).await?;
     if batch {
         Ok(many(results))
@@ -88,20 +92,16 @@ fn array<'a>(
 ) -> Result<Vec<Result<Posted<'a>, Problem>>, Problem> {
     let items: Vec<&RawValue> =
         serde_json::from_str(text).map_err(|error| Problem::new(Id::Malformed, error.to_string()))?;
-    if items.is_empty() {
-        return Err(empty());
-    }
     Ok(items.into_iter().map(|item| read(item.get())).collect())
 }
 
-/// A bad line fails that line only.
-fn lines(text: &str) -> Vec<Result<Posted<'_>, Problem>> {
-    let lines = text.split('\n').map(str::trim).enumerate().filter(|(_, line)| !line.is_empty());
-    lines
-        .map(|(at, line)| {
-            posted::event(line).map_err(|problem| Problem {
-                detail: format!("line {}: {}", at + 1, problem.detail),
-                ..problem
+/// A bad line fails that line only, one that is no text too.
+fn lines(body: &[u8]) -> Vec<Result<Posted<'_>, Problem>> {
+    lines_of(body)
+        .map(|(number, line)| {
+            text_of(line).and_then(posted::event).map_err(|problem| {
+                let problem = problem.of_one_line();
+                Problem { detail: format!("line {number}: {}", problem.detail), ..problem }
             })
         })
         .collect()
@@ -191,22 +191,25 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_bad_line_fails_by_its_number_and_no_other(sorts in prop::collection::vec(0..4_u8, 0..20), ends in prop::bool::ANY) {
+        fn a_bad_line_fails_by_its_number_and_no_other(sorts in prop::collection::vec(0..5_u8, 0..20), ends in prop::bool::ANY) {
             let line = |sort: &u8| match sort {
-                0 => GOOD,
-                1 => " \r",
-                2 => "",
-                _ => "nonsense",
+                0 => GOOD.as_bytes(),
+                1 => b" \r",
+                2 => b"",
+                3 => b"\xff",
+                _ => b"nonsense",
             };
-            let text = sorts.iter().map(line).collect::<Vec<_>>().join("\n") + if ends { "\n" } else { "" };
-            let read = lines(&text);
-            let expected: Vec<_> = (1..).zip(&sorts).filter(|(_, sort)| matches!(sort, 0 | 3)).collect();
+            let mut body = sorts.iter().map(line).collect::<Vec<_>>().join(&b'\n');
+            body.extend_from_slice(if ends { b"\n" } else { b"" });
+            let read = lines(&body);
+            let expected: Vec<_> = (1..).zip(&sorts).filter(|(_, sort)| matches!(sort, 0 | 3 | 4)).collect();
             prop_assert_eq!(read.len(), expected.len());
             for (read, (number, sort)) in read.iter().zip(expected) {
                 match read {
                     Ok(_) => prop_assert_eq!(*sort, 0),
                     Err(problem) => {
-                        prop_assert_eq!(*sort, 3);
+                        prop_assert!(*sort > 2);
+                        prop_assert!(!problem.detail.contains("line 1 column"), "{}", problem.detail);
                         prop_assert!(problem.detail.starts_with(&format!("line {number}: ")), "{}", problem.detail);
                     }
                 }
@@ -214,8 +217,8 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_it_panic(text: String) {
-            let _ = lines(&text);
+        fn no_bytes_make_it_panic(bytes: Vec<u8>) {
+            let _ = lines(&bytes);
         }
     }
 }

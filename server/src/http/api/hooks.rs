@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde_json::json;
-use sonnette_core::ids::{DestinationId, HookId, OwnerId};
+use sonnette_core::ids::{DestinationId, HookId, OwnerId, ResourceId};
 use sonnette_core::model::{Destination, HOUR, Hook, HookState, HookView, Target, Way};
 use sonnette_core::permission::Action;
 use sonnette_core::ports::{Changed, HookFilter, Page, Turn};
@@ -63,7 +63,8 @@ pub(super) async fn add(
         }
         MeantWay::Email(_) => (site.hook(new, owner, meant, None).await?, None),
     };
-    done(site.parts.store.add_hook(hook, secret.clone(), site.parts.clock.now()).await?)?;
+    let scope = hook.scope.clone().unwrap_or_default();
+    saved(site.parts.store.add_hook(hook, secret.clone(), site.parts.clock.now()).await?, &scope)?;
     let view = site.parts.store.hook(new).await?.ok_or_else(|| Problem::not_found("hook"))?;
     Ok((StatusCode::CREATED, Json(shown(view, secret.as_ref()))).into_response())
 }
@@ -84,7 +85,8 @@ pub(super) async fn replace(
     let given: Given = site.bodies.shape(body).await?;
     let meant = given.meant(&site.parts.catalogue, &site.guard)?;
     let hook = site.hook(view.hook.id, view.hook.owner, meant, Some(&view.hook)).await?;
-    done(site.parts.store.replace_hook(hook, site.parts.clock.now()).await?)?;
+    let scope = hook.scope.clone().unwrap_or_default();
+    saved(site.parts.store.replace_hook(hook, site.parts.clock.now()).await?, &scope)?;
     site.told(view.hook.id).await
 }
 
@@ -236,13 +238,25 @@ impl Site {
 }
 
 fn done(changed: Changed) -> Answer<()> {
+    saved(changed, &[])
+}
+
+/// What came of saving a hook of this scope.
+fn saved(changed: Changed, scope: &[ResourceId]) -> Answer<()> {
     match changed {
         Changed::Done => Ok(()),
         Changed::NoHook => Err(Problem::not_found("hook")),
         Changed::ForeignResource(id) => {
-            Err(Problem::of(Id::ForeignResource, "scope", format!("{id} belongs to another owner")))
+            let at = scope.iter().position(|one| *one == id).map(|at| format!("[{at}]")).unwrap_or_default();
+            Err(Problem::of(
+                Id::ForeignResource,
+                format!("scope{at}"),
+                format!("{id} belongs to another owner"),
+            ))
         }
-        Changed::UnknownOwner => Err(Problem::not_found("owner")),
+        Changed::UnknownOwner => {
+            Err(Problem { field: Some("owner".to_owned()), ..Problem::not_found("owner") })
+        }
         Changed::TooMany => {
             Err(Problem::new(Id::TooManyHooks, "the owner has as many hooks as it may; delete one first"))
         }

@@ -1,0 +1,2 @@
+-- The twelfth migration: a known text, sealed with the key this store was made with.
+CREATE TABLE seal (mark BLOB NOT NULL) STRICT;
