@@ -14,7 +14,7 @@ use sonnette_core::secret::Secret;
 
 use super::rows::{self, Col, bad, col, from_json, settle, to_json};
 use super::writer::Unit;
-use super::{Shared, directory, intake, stops};
+use super::{Shared, directory, intake, stops, threads};
 
 const COLUMNS: &str =
     "h.id, h.owner, h.name, h.events, h.scope, h.targets, h.schedule, h.state, h.created_at";
@@ -94,6 +94,16 @@ pub(super) fn replace(unit: &mut Unit<'_>, hook: &Hook, now: Millis) -> rusqlite
             targets(hook),
             hook.schedule.as_ref().map(to_json),
         ])?;
+    if let (
+        Some((Hook { way: Way::Webhook { destinations: before }, .. }, _)),
+        Way::Webhook { destinations },
+    ) = (load(unit.db, unit.shared, hook.id)?, &hook.way)
+    {
+        // Where they go now nobody knows what their threads hang on.
+        for moved in before.iter().filter(|one| !destinations.contains(one)) {
+            threads::end(unit.db, moved.id)?;
+        }
+    }
     // Those named again are brought back below; the others' deliveries are cancelled by the house.
     unit.db
         .prepare_cached("UPDATE destinations SET removed = 1, gone = ?2 WHERE hook = ?1 AND removed = 0")?

@@ -10,7 +10,8 @@ use url::Url;
 use super::cut::{Unit, cut, written};
 use super::reply::{by_status, said};
 use super::{
-    Field, Format, Outcome, Render, Rendering, actor, details, not_elsewhere, nothing, object, web_link,
+    Can, Field, Format, Limit, Outcome, Render, Rendering, Threads, actor, details, never, not_elsewhere,
+    nothing, object, web_link,
 };
 use crate::message::{Incident, Message, Severity, Text};
 use crate::model::Millis;
@@ -36,10 +37,23 @@ pub(super) const FORMAT: Format = Format {
     brings: nothing,
     secret_url: false,
     signed: false,
+    hosts: &["pagerduty.com"],
+    example: "https://events.pagerduty.com/v2/enqueue",
+    limits: &[
+        Limit::of("summary", SUMMARY, UNIT, "/payload/summary"),
+        Limit::of("key", KEY, UNIT, "/payload/source"),
+        Limit::many("facts", DETAILS, "/payload/custom_details").anywhere(),
+        Limit::of("each fact", VALUE, UNIT, "/payload/custom_details/*"),
+        Limit::of("all of it", ALL, Unit::Bytes, ""),
+    ],
+    can: Can { threads: Threads::None, resolves: true, updates: false, once: true },
+    thread_root: None,
+    misread: never,
 };
 
 /// Code points. An event has 512,000 bytes in all; what follows stays far below.
 const UNIT: Unit = Unit::Chars;
+const ALL: usize = 512_000;
 const SUMMARY: usize = 1024;
 const KEY: usize = 255;
 const LABEL: usize = 60;
@@ -198,6 +212,8 @@ mod tests {
         ] {
             assert_eq!(classify(&reply(status, text), 0), expected, "{status} {text}");
         }
+        let limited = Reply { retry_after: Some("60".into()), ..reply(429, "") };
+        assert_eq!(classify(&limited, 0), Outcome::Again { not_before: Some(60_000) });
     }
 
     #[test]
