@@ -94,13 +94,10 @@ pub(super) fn replace(unit: &mut Unit<'_>, hook: &Hook, now: Millis) -> rusqlite
             targets(hook),
             hook.schedule.as_ref().map(to_json),
         ])?;
-    if let (
-        Some((Hook { way: Way::Webhook { destinations: before }, .. }, _)),
-        Way::Webhook { destinations },
-    ) = (load(unit.db, unit.shared, hook.id)?, &hook.way)
-    {
-        // Where they go now nobody knows what their threads hang on.
-        for moved in before.iter().filter(|one| !destinations.contains(one)) {
+    if let Way::Webhook { destinations: wanted } = &hook.way {
+        // One that does not read any more is one that was somewhere else.
+        let before = destinations(unit.db, unit.shared, hook.id).unwrap_or_default();
+        for moved in wanted.iter().filter(|one| !before.contains(one)) {
             threads::end(unit.db, moved.id)?;
         }
     }

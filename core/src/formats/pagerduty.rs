@@ -71,10 +71,8 @@ fn recognises(url: &Url) -> bool {
 }
 
 fn check(url: &Url) -> Result<(), &'static str> {
-    match url.path().ends_with(ALARMS) {
-        true => not_elsewhere(url, "pagerduty"),
-        false => Err("PagerDuty is posted to at https://events.pagerduty.com/v2/enqueue"),
-    }
+    const RULE: &str = "PagerDuty is posted to at https://events.pagerduty.com/v2/enqueue";
+    if url.path().ends_with(ALARMS) { super::whole(url, "pagerduty", RULE) } else { Err(RULE) }
 }
 
 fn routing_key(value: &str) -> Result<(), &'static str> {
@@ -241,6 +239,7 @@ mod tests {
         let url = |url: &str| Url::parse(url).unwrap();
         assert!(recognises(&url(WHOLE)) && check(&url("https://events.eu.pagerduty.com/v2/enqueue")).is_ok());
         assert!(check(&url("https://events.pagerduty.com/generic/2010-04-15/create_event.json")).is_err());
+        assert!(check(&url("https://acme.pagerduty.com/v2/enqueue")).is_err());
         assert!(routing_key("x").is_err() && routing_key(&"a".repeat(32)).is_ok());
     }
 

@@ -10,7 +10,7 @@ use super::cut::Unit;
 use super::escape::{html, quiet};
 use super::page::{Markup, page};
 use super::reply::{by_status, said};
-use super::{Can, Field, Format, Limit, Outcome, Render, Rendering, Threads, not_elsewhere, object};
+use super::{Can, Field, Format, Limit, Outcome, Render, Rendering, Threads, object};
 use crate::message::Message;
 use crate::model::Millis;
 use crate::ports::{Outgoing, Reply};
@@ -92,13 +92,9 @@ fn token_of(url: &Url) -> Option<&str> {
 }
 
 fn check(url: &Url) -> Result<(), &'static str> {
+    const RULE: &str = "Telegram is posted to at https://api.telegram.org, or at https://api.telegram.org/bot<TOKEN>/sendMessage";
     let bare = url.path().trim_end_matches('/').is_empty();
-    match bare || token_of(url).is_some() {
-        true => not_elsewhere(url, "telegram"),
-        false => Err(
-            "Telegram is posted to at https://api.telegram.org, or at https://api.telegram.org/bot<TOKEN>/sendMessage",
-        ),
-    }
+    if bare || token_of(url).is_some() { super::whole(url, "telegram", RULE) } else { Err(RULE) }
 }
 
 fn token_shaped(text: &str) -> bool {
@@ -258,6 +254,7 @@ mod tests {
             "https://api.telegram.org/botx/sendMessage",
             "https://api.telegram.org/bot1:A/getUpdates",
             "https://t.me/x/y",
+            "https://t.me/",
         ] {
             assert!(check(&url(wrong)).is_err(), "{wrong}");
         }

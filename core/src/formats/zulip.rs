@@ -14,8 +14,8 @@ use super::escape::{bare, code, tagless};
 use super::page::{Markup, page};
 use super::reply::{by_status, said};
 use super::{
-    Can, Field, Format, Limit, Outcome, Render, Rendering, Threads, anything, never, not_elsewhere, nothing,
-    visible, with_credential,
+    Can, Field, Format, Limit, Outcome, Render, Rendering, Threads, anything, never, nothing, visible,
+    with_credential,
 };
 use crate::message::Message;
 use crate::model::Millis;
@@ -97,9 +97,11 @@ fn recognises(url: &Url) -> bool {
 }
 
 fn check(url: &Url) -> Result<(), &'static str> {
-    match url.path().trim_end_matches('/').ends_with(PATH) {
-        false => Err("Zulip is posted to at https://ORGANISATION/api/v1/messages"),
-        true => not_elsewhere(url, "zulip"),
+    const RULE: &str = "Zulip is posted to at https://ORGANISATION/api/v1/messages";
+    if url.path().trim_end_matches('/').ends_with(PATH) {
+        super::whole(url, "zulip", RULE)
+    } else {
+        Err(RULE)
     }
 }
 
