@@ -99,6 +99,8 @@ macro_rules! conformance {
             an_end_is_an_end_until_it_is_resent,
             a_resent_delivery_begins_its_schedule_anew,
             what_falls_due_wakes_whoever_leases,
+            a_thread_goes_on_from_its_first_message_that_was_delivered,
+            a_thread_ends_with_its_time_and_its_place,
             a_delivery_is_read_back_with_its_attempts,
             the_last_failed_attempts_of_a_webhook_are_kept_with_it,
             failed_attempts_go_with_their_destination_their_hook_and_retention,
@@ -429,6 +431,11 @@ impl World {
     }
 
     async fn record(&self, work: &Work, verdict: Verdict) -> Recorded {
+        self.record_with(work, verdict, None).await
+    }
+
+    /// The same, of a message that later ones of its thread may hang on.
+    async fn record_with(&self, work: &Work, verdict: Verdict, root: Option<&str>) -> Recorded {
         let succeeded = verdict == Verdict::End(State::Delivered);
         let attempt = Attempt {
             number: work.ticket.attempt,
@@ -439,7 +446,7 @@ impl World {
             excerpt: (!succeeded).then(|| "went wrong".to_owned()),
             succeeded,
         };
-        self.store().record(work.ticket, attempt, verdict).await.expect("recorded")
+        self.store().record(work.ticket, attempt, verdict, root.map(str::to_owned)).await.expect("recorded")
     }
 
     async fn deliver(&self, work: &Work) {

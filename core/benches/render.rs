@@ -52,7 +52,8 @@ fn render(criterion: &mut Criterion) {
     for format in FORMATS {
         let fields = fields(format);
         let delivery = DeliveryId { event: event.id, n: 0 };
-        let it = Rendering { url: &url, fields: &fields, event: &event, delivery };
+        let it =
+            Rendering { url: &url, fields: &fields, event: &event, delivery, thread: None, plainly: false };
         group.bench_function(format.name, |bencher| {
             bencher.iter_batched(
                 || message.clone(),

@@ -143,7 +143,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let url = Secret::new(*url);
         for Told { words, event, names } in &told {
             let delivery = DeliveryId { event: event.id, n: 0 };
-            let it = Rendering { url: &url, fields: &fields, event, delivery };
+            let it = Rendering { url: &url, fields: &fields, event, delivery, thread: None, plainly: false };
             let made = format.request(&it, || message::of(&catalogue, event, names, &links, Lang::En));
             let Rendered::Whole(request) = made else {
                 return Err(format!("{name}: {words} of {} is not rendered", event.kind).into());

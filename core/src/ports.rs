@@ -129,6 +129,9 @@ pub struct Work {
     pub made: u32,
     /// A private letter is not tried after.
     pub expires: Option<Millis>,
+    /// What the first message of its thread became at the destination, where its format asks for that
+    /// ([`crate::formats::Format::thread_root`]).
+    pub thread: Option<String>,
     /// An e-mail delivery not yet resolved: hand the ticket to [`Store::resolve`] instead of trying it.
     pub unresolved: bool,
 }
@@ -284,6 +287,8 @@ pub enum NewToken {
     },
 }
 
+/// How long a thread is gone on with; what happens later begins another one.
+pub const THREAD_LIFE: Millis = 30 * DAY;
 /// How long a sign-in link opens.
 pub const LINK_LIFE: Millis = 10 * MINUTE;
 /// How long a session lasts in which nothing is done.
@@ -430,8 +435,16 @@ pub trait Store: Send + Sync + 'static {
     /// Whether a letter may go now ([`crate::stops::admit`]); asked before every attempt of a letter. One that is to wait
     /// is held, and its ticket taken back. A letter let go counts towards its hour, once, also if it is asked for again.
     async fn admit(&self, ticket: Ticket, now: Millis) -> Stored<Admission>;
-    /// Writes down an attempt and what it means, and takes the ticket back.
-    async fn record(&self, ticket: Ticket, attempt: Attempt, verdict: Verdict) -> Stored<Recorded>;
+    /// Writes down an attempt and what it means, and takes the ticket back. If it delivered, `root` is what later messages
+    /// of the same thread hang on ([`Work::thread`]) from then on: those of the same destination about the same
+    /// application or add-on, else about the owner. Kept for [`THREAD_LIFE`], as long as the destination is as it is.
+    async fn record(
+        &self,
+        ticket: Ticket,
+        attempt: Attempt,
+        verdict: Verdict,
+        root: Option<String>,
+    ) -> Stored<Recorded>;
     /// Takes a ticket back without an attempt.
     fn release(&self, ticket: Ticket);
     /// Wakes when something may have fallen due earlier than the last lease said.

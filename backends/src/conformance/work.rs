@@ -3,11 +3,15 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use sonnette_core::ids::{DeliveryId, EventId};
-use sonnette_core::model::{Cancelled, DAY, Dead, Fact, HOUR, Role, SECOND, State, Target, Way};
-use sonnette_core::ports::{FAILURES, Recorded, Resent, Turn, Verdict, Work};
+use sonnette_core::ids::{DeliveryId, EventId, ResourceId};
+use sonnette_core::model::{Cancelled, DAY, Dead, Draft, Fact, HOUR, Hook, Role, SECOND, State, Target, Way};
+use sonnette_core::ports::{FAILURES, Recorded, Resent, THREAD_LIFE, Turn, Verdict, Work};
+use sonnette_core::secret::Secret;
 
-use super::{ANN, BOB, CID, ORGANISATION, World, born, email_of, everybody, member, of_event, of_hook, user};
+use super::{
+    ADDON, ANN, APPLICATION, BOB, CID, ORGANISATION, World, addon, application, born, email_of, everybody,
+    member, of_event, of_hook, user,
+};
 
 fn deliveries(work: &[Work]) -> BTreeSet<DeliveryId> {
     work.iter().map(|work| work.ticket.delivery).collect()
@@ -544,4 +548,99 @@ pub async fn a_letter_of_a_hook_paused_meanwhile_is_not_resolved(mut world: Worl
     world.settle().await;
     assert_eq!(world.letters().await.len(), 3);
     world.check().await;
+}
+
+/// Tells of one thing, and gives what came to be leased of it.
+async fn about(world: &World, resource: Option<ResourceId>) -> Vec<Work> {
+    world.accept(Draft { resource, ..world.draft("GIT_PUSH") }).await;
+    world.lease().await
+}
+
+/// A webhook of one destination whose format hangs later messages on the first.
+async fn threaded(world: &mut World) -> Hook {
+    let mut destination = world.destination();
+    destination.format = "matrix".to_owned();
+    let hook = world.hook(Way::Webhook { destinations: vec![destination] });
+    world.add(&hook).await;
+    hook
+}
+
+/// See the name.
+pub async fn a_thread_goes_on_from_its_first_message_that_was_delivered(mut world: World) {
+    threaded(&mut world).await;
+    let (app, addon) = (Some(application(APPLICATION)), Some(addon(ADDON)));
+    let delivered = Verdict::End(State::Delivered);
+    let failed = about(&world, app.clone()).await.remove(0);
+    assert_eq!(failed.thread, None);
+    world.record_with(&failed, Verdict::End(State::Dead(Dead::Refused)), Some("$lost")).await;
+    let first = about(&world, app.clone()).await.remove(0);
+    assert_eq!(first.thread, None, "what was not delivered begins nothing");
+    world.record_with(&first, delivered, Some("$first")).await;
+    assert_eq!(world.record_with(&first, delivered, Some("$stale")).await, Recorded::Stale);
+    for _ in 0..2 {
+        let later = about(&world, app.clone()).await.remove(0);
+        assert_eq!(later.thread.as_deref(), Some("$first"));
+        world.record(&later, delivered).await;
+        world.reopen();
+    }
+    for other in [addon, None] {
+        let other = about(&world, other).await.remove(0);
+        assert_eq!(other.thread, None, "another thing, or the owner, has a thread of its own");
+        world.record_with(&other, delivered, Some("$other")).await;
+    }
+    let later = about(&world, app.clone()).await.remove(0);
+    world.record_with(&later, delivered, Some("$anew")).await;
+    let last = about(&world, app.clone()).await.remove(0);
+    assert_eq!(last.thread.as_deref(), Some("$anew"));
+    world.deliver(&last).await;
+    // Another destination has its own thread, and another format none.
+    let raw = world.webhook_there(1).await;
+    threaded(&mut world).await;
+    let mut out = about(&world, app).await;
+    out.retain(|work| work.destination != last.destination);
+    assert!(out.len() == 2 && out.iter().all(|work| work.thread.is_none()));
+    for work in &out {
+        world.record_with(work, delivered, Some("$elsewhere")).await;
+    }
+    let again = about(&world, Some(application(APPLICATION))).await;
+    let of_raw = again.iter().find(|work| raw.destination_ids().contains(&work.destination)).expect("leased");
+    assert_eq!(of_raw.thread, None);
+    world.check().await;
+}
+
+/// See the name.
+pub async fn a_thread_ends_with_its_time_and_its_place(mut world: World) {
+    let mut hook = threaded(&mut world).await;
+    let app = Some(application(APPLICATION));
+    let delivered = Verdict::End(State::Delivered);
+    let begin = async |world: &World| {
+        let work = about(world, Some(application(APPLICATION))).await.remove(0);
+        let before = work.thread.clone();
+        world.record_with(&work, delivered, Some("$a-root-of-a-thread")).await;
+        before
+    };
+    assert_eq!(begin(&world).await, None);
+    world.now += THREAD_LIFE - SECOND;
+    world.tidy(0, 0).await;
+    let later = about(&world, app.clone()).await.remove(0);
+    assert_eq!(later.thread.as_deref(), Some("$a-root-of-a-thread"));
+    world.deliver(&later).await;
+    world.now += SECOND;
+    world.tidy(0, 0).await;
+    assert_eq!(begin(&world).await, None, "its time is over");
+    // Replaced by the same, it goes on; sent to another room, it does not.
+    world.store().replace_hook(hook.clone(), world.now).await.expect("replaced");
+    assert!(begin(&world).await.is_some());
+    if let Way::Webhook { destinations } = &mut hook.way {
+        destinations[0].fields.insert("room".to_owned(), Secret::new("another"));
+    }
+    world.store().replace_hook(hook.clone(), world.now).await.expect("replaced");
+    assert_eq!(begin(&world).await, None, "it is in another place");
+    assert!(begin(&world).await.is_some());
+    // Taken off and put back, it begins anew.
+    let elsewhere = Hook { way: world.webhook(1).way, ..hook.clone() };
+    world.store().replace_hook(elsewhere, world.now).await.expect("replaced");
+    world.tidy(0, 0).await;
+    world.store().replace_hook(hook, world.now).await.expect("replaced");
+    assert_eq!(begin(&world).await, None);
 }

@@ -14,7 +14,7 @@ use sonnette_core::secret::Secret;
 
 use super::rows::{self, Col, bad, col, from_json, settle, to_json};
 use super::writer::Unit;
-use super::{Shared, directory, intake, stops};
+use super::{Shared, directory, intake, stops, threads};
 
 const COLUMNS: &str =
     "h.id, h.owner, h.name, h.events, h.scope, h.targets, h.schedule, h.state, h.created_at";
@@ -94,6 +94,13 @@ pub(super) fn replace(unit: &mut Unit<'_>, hook: &Hook, now: Millis) -> rusqlite
             targets(hook),
             hook.schedule.as_ref().map(to_json),
         ])?;
+    if let Way::Webhook { destinations: wanted } = &hook.way {
+        // One that does not read any more is one that was somewhere else.
+        let before = destinations(unit.db, unit.shared, hook.id).unwrap_or_default();
+        for moved in wanted.iter().filter(|one| !before.contains(one)) {
+            threads::end(unit.db, moved.id)?;
+        }
+    }
     // Those named again are brought back below; the others' deliveries are cancelled by the house.
     unit.db
         .prepare_cached("UPDATE destinations SET removed = 1, gone = ?2 WHERE hook = ?1 AND removed = 0")?

@@ -11,7 +11,7 @@ use sonnette_core::ports::{Counts, Tidied};
 use super::rows::{Col, col, settle};
 use super::work::{held_for, move_tally};
 use super::writer::Unit;
-use super::{Shared, hooks, lock, private, sessions, stops};
+use super::{Shared, hooks, lock, private, sessions, stops, threads};
 
 /// Rows moved at once. A slice shares its transaction with intake, which waits for it.
 pub(super) const SLICE: i64 = 500;
@@ -198,6 +198,7 @@ fn settle_destination(unit: &mut Unit<'_>) -> rusqlite::Result<i64> {
     unit.db
         .prepare_cached("UPDATE destinations SET removed = 2, url = NULL, fields = NULL WHERE id = ?1")?
         .execute([destination.0])?;
+    threads::end(unit.db, destination)?;
     // They hold its URL.
     unit.db
         .prepare_cached(
@@ -409,6 +410,8 @@ fn erase_slice(unit: &mut Unit<'_>, owner: OwnerId) -> rusqlite::Result<i64> {
         }
     }
     for sql in [
+        "DELETE FROM threads WHERE destination IN
+           (SELECT d.id FROM destinations d JOIN hooks h ON h.id = d.hook WHERE h.owner = ?1)",
         "DELETE FROM destinations WHERE hook IN (SELECT id FROM hooks WHERE owner = ?1)",
         "DELETE FROM failures WHERE hook IN (SELECT id FROM hooks WHERE owner = ?1)",
         "DELETE FROM tallies WHERE hook IN (SELECT id FROM hooks WHERE owner = ?1)",
@@ -461,7 +464,7 @@ fn forget_the_rest(unit: &mut Unit<'_>, now: Millis, before: Millis) -> rusqlite
     rows += unit.memory.keys.forget(db, EventId(oldest))?;
     rows += forget_keys(db, oldest)?;
     let past = stops::forget(db, now, SLICE)?;
-    rows += past;
+    rows += past + threads::forget(db, now, SLICE)?;
     Ok(i64::try_from(rows).unwrap_or_default())
 }
 

@@ -5,6 +5,7 @@
 //! - `ahead`: reading forward, for streams. `growth`: whose events grew; memory only.
 //! - `agenda`: which destinations have something due; memory only.
 //! - `held`: what hooks hold for too long.
+//! - `threads`: what later messages hang on.
 //! - `private`: letters nobody else sees. `stops`: what stops or holds letters. `keys`: recognising repeats. `seal`: whether the key is the right one. `rows`: values in columns.
 
 mod access;
@@ -24,6 +25,7 @@ mod seal;
 mod seeing;
 mod sessions;
 mod stops;
+mod threads;
 mod work;
 mod writer;
 
@@ -80,6 +82,7 @@ const SCHEMA: &[&str] = &[
     include_str!("mutes.sql"),
     include_str!("runs.sql"),
     include_str!("seal.sql"),
+    include_str!("threads.sql"),
 ];
 /// The store's file in its directory.
 const FILE: &str = "sonnette.sqlite";
@@ -434,8 +437,16 @@ impl Store for Sqlite {
         self.writer()?.hot(2, move |unit| stops::admit(unit, ticket, now)).await
     }
 
-    async fn record(&self, ticket: Ticket, attempt: Attempt, verdict: Verdict) -> Stored<Recorded> {
-        self.writer()?.hot(2, move |unit| work::record(unit, ticket, &attempt, verdict)).await
+    async fn record(
+        &self,
+        ticket: Ticket,
+        attempt: Attempt,
+        verdict: Verdict,
+        root: Option<String>,
+    ) -> Stored<Recorded> {
+        self.writer()?
+            .hot(2, move |unit| work::record(unit, ticket, &attempt, verdict, root.as_deref()))
+            .await
     }
 
     fn release(&self, ticket: Ticket) {

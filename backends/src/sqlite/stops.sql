@@ -1,4 +1,4 @@
--- The seventh migration: what stops letters. A `key` is the keyed digest of an address, an `address` the address sealed.
+-- The eighth migration: what stops letters. A `key` is the keyed digest of an address, an `address` the address sealed.
 CREATE TABLE suppressions (
   id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, address BLOB NOT NULL, why INTEGER NOT NULL, note TEXT,
   first INTEGER NOT NULL, last INTEGER NOT NULL, event INTEGER, n INTEGER

@@ -15,7 +15,7 @@ use sonnette_core::ports::{Leased, LoadedHook, Recorded, Resent, StoreError, Tic
 use super::agenda::{Agenda, LEASE, Turn};
 use super::rows::{CANCELLED, Col, col, letter, maybe};
 use super::writer::{Unit, failure};
-use super::{Shared, directory, hooks, lock, private};
+use super::{Shared, directory, hooks, lock, private, threads};
 
 /// Loaded hooks kept in memory; all are dropped when there are more.
 const HOOKS: usize = 10_000;
@@ -228,6 +228,7 @@ fn load(
             event
         }
     };
+    let thread = threads::root(db, hook.as_deref().map(|loaded| &loaded.hook), destination, &event)?;
     Ok(Some(Work {
         ticket: Ticket { delivery: due.id, attempt: columns.attempts + 1, good_until: now + LEASE },
         event,
@@ -242,6 +243,7 @@ fn load(
             _ => None,
         },
         unresolved: columns.letter == letter::UNRESOLVED,
+        thread,
     }))
 }
 
@@ -292,6 +294,7 @@ pub(super) fn record(
     ticket: Ticket,
     attempt: &Attempt,
     verdict: Verdict,
+    root: Option<&str>,
 ) -> rusqlite::Result<Recorded> {
     let id = ticket.delivery;
     unit.back(ticket);
@@ -328,6 +331,9 @@ pub(super) fn record(
         )?
         .execute(params![id.event.0, id.n, Col(state), due, ticket.attempt])?;
     move_tally(unit, before.hook, before.state, state);
+    if let Some(root) = root.filter(|_| state == State::Delivered) {
+        threads::begin(unit.db, before.destination, id.event, root, attempt.at)?;
+    }
     if before.destination == DestinationId::PRIVATE && !state.is_live() {
         private::forget(unit.db, id.event)?;
     }

@@ -61,7 +61,7 @@ async fn what_a_private_letter_said_is_erased_when_it_is_sent_refused_or_expired
             excerpt: None,
             succeeded: false,
         };
-        store.record(work.ticket, attempt, Verdict::End(state)).await.unwrap();
+        store.record(work.ticket, attempt, Verdict::End(state), None).await.unwrap();
     }
     assert_eq!(said(dir.path()), (1, 1));
     while store.tidy(NOW + 10, 0, 0).await.unwrap().more {}

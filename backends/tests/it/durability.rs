@@ -181,7 +181,7 @@ async fn consume(store: &dyn Store, dir: &Path, done: &AtomicBool) {
                 excerpt: None,
                 succeeded: !again,
             };
-            store.record(work.ticket, attempt, verdict).await.unwrap();
+            store.record(work.ticket, attempt, verdict, None).await.unwrap();
             acknowledge(dir, &format!("record {} {number}", work.ticket.delivery));
         }
         tokio::task::yield_now().await;

@@ -7,10 +7,10 @@ use super::page::Markup;
 use super::{actor, color, details, object, utc, web_link};
 use crate::message::Message;
 
-const SUMMARY: usize = 1500;
+pub(super) const SUMMARY: usize = 1500;
 const LABEL: usize = 60;
-const VALUE: usize = 500;
-const DETAILS: usize = 20;
+pub(super) const VALUE: usize = 500;
+pub(super) const DETAILS: usize = 20;
 const LINKS: usize = 5;
 const URL: usize = 1000;
 /// Facts no longer than this share a line.

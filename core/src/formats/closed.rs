@@ -1,6 +1,10 @@
 //! Services that have closed, or say they will: what is said to those who add a hook to one, and which are never dialled.
 
+use std::borrow::Cow;
+
 use url::Url;
+
+use super::Render;
 
 /// What is known about a service behind a URL, whatever the format.
 struct Notice {
@@ -45,15 +49,25 @@ const NOTICES: [Notice; 4] = [
 ];
 
 fn notice(url: &Url) -> Option<&'static Notice> {
-    let host = url.host_str()?.trim_end_matches('.');
+    let host = super::host(url);
     NOTICES.iter().find(|notice| {
         host.strip_suffix(notice.host).is_some_and(|before| before.is_empty() || before.ends_with('.'))
     })
 }
 
-/// What to say to whoever adds a hook with this URL.
-pub fn warning(url: &Url) -> Option<&'static str> {
-    notice(url).map(|notice| notice.warning)
+/// What to say to whoever adds a hook in this format with this URL.
+pub fn warning(format: &str, url: &Url) -> Option<Cow<'static, str>> {
+    let frame = super::find(format).is_some_and(|format| matches!(format.render, Render::Frame(_)));
+    match super::recognise(url).filter(|_| frame) {
+        Some(service) => Some(
+            format!(
+                "this looks like a webhook of {}, which does not read `{format}`: choose the format `{}`",
+                service.title, service.name
+            )
+            .into(),
+        ),
+        None => notice(url).map(|notice| notice.warning.into()),
+    }
 }
 
 /// The service a URL belongs to, if that has closed: such an address is dialled only where the operator says so.
@@ -85,7 +99,13 @@ mod tests {
             ("https://hooks.slack.com/services/x", None, false),
         ] {
             let parsed = Url::parse(url).unwrap();
-            assert_eq!((closed(&parsed), warning(&parsed).is_some()), (name, warned), "{url}");
+            assert_eq!((closed(&parsed), warning("teams", &parsed).is_some()), (name, warned), "{url}");
+        }
+        let url = |url: &str| Url::parse(url).unwrap();
+        for format in ["raw", "cloudevents"] {
+            let said = warning(format, &url("https://hooks.slack.com/services/T0/B0/x")).unwrap();
+            assert!(said.contains("Slack") && said.contains("`slack`") && said.contains(format), "{said}");
+            assert!(warning(format, &url("https://example.com/hooks/x")).is_none());
         }
         assert_eq!(closed_services().collect::<Vec<_>>(), ["flowdock"]);
     }

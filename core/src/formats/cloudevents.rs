@@ -14,17 +14,18 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::reply::again;
-use super::{Field, Format, Outcome, Render, Rendering, anything, nothing};
+use super::raw;
+use super::{Can, EXAMPLE, Field, Format, Render, Rendering, Threads, anything, never, nothing};
 use crate::model::Millis;
-use crate::ports::{Outgoing, Reply};
+use crate::ports::Outgoing;
 
 /// See the module.
 pub(super) const FORMAT: Format = Format {
     name: "cloudevents",
     title: "CloudEvents",
     render: Render::Frame(render),
-    classify,
+    // Its receivers are applications, which answer anything while they are deployed again: a 415 too (Web Hooks, section 2.2).
+    classify: raw::classify,
     recognises: |_| false,
     check: anything,
     fields: &[
@@ -56,6 +57,12 @@ pub(super) const FORMAT: Format = Format {
     brings: nothing,
     secret_url: false,
     signed: true,
+    hosts: &[],
+    example: EXAMPLE,
+    limits: &[],
+    can: Can { threads: Threads::None, resolves: false, updates: false, once: true },
+    thread_root: None,
+    misread: never,
 };
 
 fn mode(value: &str) -> Result<(), &'static str> {
@@ -184,24 +191,15 @@ fn header_text(value: &str) -> String {
     out
 }
 
-/// As `raw`, whose receivers these are too; 415 says that it takes no CloudEvents, and a redirect must not be followed
-/// (Web Hooks, sections 2.1 and 2.2).
-fn classify(reply: &Reply, now: Millis) -> Outcome {
-    match reply.status {
-        200..=299 => Outcome::Delivered,
-        410 => Outcome::Gone,
-        415 => Outcome::Refused,
-        _ => again(reply, now),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::catalogue::Catalogue;
+    use crate::formats::Outcome;
     use crate::formats::samples::reply;
     use crate::ids::DeliveryId;
     use crate::model::{Event, Fields};
+    use crate::ports::Reply;
     use crate::secret::Secret;
     use serde_json::Value;
 
@@ -220,6 +218,8 @@ mod tests {
                     fields: &fields,
                     event,
                     delivery: DeliveryId { event: event.id, n: 0 },
+                    thread: None,
+                    plainly: false,
                 },
                 || unreachable!("it is made of the event"),
             )
@@ -277,13 +277,13 @@ mod tests {
             (302, again),
             (404, again),
             (410, Outcome::Gone),
-            (415, Outcome::Refused),
+            (415, again),
             (429, again),
             (500, again),
         ] {
-            assert_eq!(classify(&reply(status, ""), 0), expected, "{status}");
+            assert_eq!((FORMAT.classify)(&reply(status, ""), 0), expected, "{status}");
         }
         let limited = Reply { retry_after: Some("5".into()), ..reply(429, "") };
-        assert_eq!(classify(&limited, 0), Outcome::Again { not_before: Some(5_000) });
+        assert_eq!((FORMAT.classify)(&limited, 0), Outcome::Again { not_before: Some(5_000) });
     }
 }

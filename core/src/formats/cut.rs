@@ -33,6 +33,15 @@ impl Unit {
         }
     }
 
+    /// What people call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Chars => "characters",
+            Self::Bytes => "bytes",
+            Self::Utf16 => "UTF-16 units",
+        }
+    }
+
     fn of(self, c: char) -> usize {
         match self {
             Self::Chars => 1,

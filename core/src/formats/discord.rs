@@ -13,8 +13,8 @@ use super::cut::{Unit, cut, written};
 use super::escape::{backslashed, bare, quiet};
 use super::reply::{again, by_status, said};
 use super::{
-    Format, Outcome, Render, Rendering, actor, details, not_elsewhere, nothing, object, rgb, web_link,
-    with_query,
+    Can, EXAMPLE, Format, Limit, Outcome, Render, Rendering, Threads, actor, details, never, nothing, object,
+    rgb, web_link, with_query,
 };
 use crate::message::{Message, Text};
 use crate::model::Millis;
@@ -32,6 +32,19 @@ pub(super) const FORMAT: Format = Format {
     brings: nothing,
     secret_url: true,
     signed: false,
+    hosts: &["discord.com", "discordapp.com"],
+    example: EXAMPLE,
+    limits: &[
+        Limit::of("title", TITLE, UNIT, "/embeds/0/title"),
+        Limit::of("text", SUMMARY, UNIT, "/embeds/0/description").anywhere(),
+        Limit::of("author", AUTHOR, UNIT, "/embeds/0/author/name"),
+        Limit::many("facts", FIELDS, "/embeds/0/fields"),
+        Limit::of("each fact", VALUE, UNIT, "/embeds/0/fields/*/value"),
+        Limit::of("together", ALL, UNIT, "/embeds/0").anywhere(),
+    ],
+    can: Can { threads: Threads::Chosen, resolves: false, updates: false, once: false },
+    thread_root: None,
+    misread: never,
 };
 
 /// It does not say what it counts: UTF-16 units are never fewer than what it could.
@@ -51,28 +64,23 @@ const ALL: usize = 6000;
 /// Facts no longer than this share a line.
 const SHORT: usize = 40;
 
-const HOSTS: [&str; 4] = ["discord.com", "discordapp.com", "canary.discord.com", "ptb.discord.com"];
-
 /// `/api/webhooks/ID/TOKEN`, or with a version after `/api`. With `/slack` or `/github` behind it takes other bodies.
 fn recognises(url: &Url) -> bool {
-    let own = url.host_str().is_some_and(|host| HOSTS.contains(&host.trim_end_matches('.')));
     let path: Vec<&str> = url.path().trim_end_matches('/').split('/').skip(1).collect();
     let path = match path.as_slice() {
         ["api", version, rest @ ..] if version.starts_with('v') => rest,
         ["api", rest @ ..] => rest,
         _ => &[],
     };
-    own && matches!(path, ["webhooks", id, token] if !id.is_empty() && !token.is_empty())
+    FORMAT.owns(url) && matches!(path, ["webhooks", id, token] if !id.is_empty() && !token.is_empty())
 }
 
 fn check(url: &Url) -> Result<(), &'static str> {
-    let own = url.host_str().is_some_and(|host| HOSTS.contains(&host.trim_end_matches('.')));
-    match own && !recognises(url) {
-        true => Err(
-            "a webhook of Discord is https://discord.com/api/webhooks/ID/TOKEN, with nothing behind the token",
-        ),
-        false => not_elsewhere(url, "discord"),
-    }
+    super::whole(
+        url,
+        "discord",
+        "a webhook of Discord is https://discord.com/api/webhooks/ID/TOKEN, with nothing behind the token",
+    )
 }
 
 /// What its Markdown takes the meaning from behind a backslash.
@@ -85,7 +93,7 @@ fn theirs(text: &str) -> String {
 }
 
 fn render(it: &Rendering<'_>, message: &Message) -> Outgoing {
-    let url = with_query(it.url, &[("wait", "true")]);
+    let url = with_query(it.url, &[], &[("wait", "true")]);
     let body = object([
         // Without this even a user's words would be looked through for people to call.
         ("allowed_mentions", json!({ "parse": [] })),
@@ -220,6 +228,8 @@ mod tests {
             ("?", "?wait=true"),
             ("?thread_id=1", "?thread_id=1&wait=true"),
             ("?thread_id=%41&", "?thread_id=%41&wait=true"),
+            ("?wait=false&thread_id=1", "?thread_id=1&wait=true"),
+            ("?wait=true&wait=false", "?wait=true"),
             ("?wait=true&thread_id=1", "?wait=true&thread_id=1"),
         ] {
             let sent = request(&FORMAT, &Secret::new(format!("{URL}{query}")), &message);

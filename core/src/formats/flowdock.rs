@@ -12,7 +12,8 @@ use super::escape::{html, tagless, unlinked, unmentioned};
 use super::page::{Markup, page};
 use super::reply::by_status;
 use super::{
-    Format, Outcome, Render, Rendering, actor, details, not_elsewhere, nothing, points_at, utc, web_link,
+    Can, EXAMPLE, Format, Limit, Outcome, Render, Rendering, Threads, actor, details, never, nothing,
+    points_at, utc, web_link,
 };
 use crate::message::{Message, Severity, Text};
 use crate::model::Millis;
@@ -25,11 +26,23 @@ pub(super) const FORMAT: Format = Format {
     render: Render::Message(render),
     classify,
     recognises,
-    check: |url| not_elsewhere(url, "flowdock"),
+    check,
     fields: &[],
     brings: nothing,
     secret_url: true,
     signed: false,
+    hosts: &["flowdock.com"],
+    example: EXAMPLE,
+    limits: &[
+        Limit::of("subject", SUBJECT, UNIT, "/subject"),
+        Limit::of("title", SUBJECT, UNIT, "/title"),
+        Limit::of("chat", CONTENT, UNIT, "/content").anywhere(),
+        Limit::many("facts", DETAILS, "/thread/fields"),
+        Limit::of("each fact", VALUE, UNIT, "/thread/fields/*/value"),
+    ],
+    can: Can { threads: Threads::Resource, resolves: false, updates: true, once: false },
+    thread_root: None,
+    misread: never,
 };
 
 const NAME: &str = "Sonnette";
@@ -51,6 +64,7 @@ const CHAT: Markup = Markup {
     unit: UNIT,
     ours: str::to_owned,
     theirs: bare,
+    line: "\n",
     strong: str::to_owned,
     link: |label, url| format!("{label}: {url}"),
 };
@@ -78,6 +92,16 @@ impl Shape {
 
 fn recognises(url: &Url) -> bool {
     points_at(url, &["api.flowdock.com"], "/")
+}
+
+fn check(url: &Url) -> Result<(), &'static str> {
+    let token = || url.query_pairs().any(|(name, value)| name == "flow_token" && !value.is_empty());
+    match Shape::of(url.as_str()) {
+        Shape::Messages if !token() => {
+            Err("…/messages is posted to with the flow's token: …/messages?flow_token=TOKEN")
+        }
+        _ => super::whole(url, "flowdock", "Flowdock was posted to at https://api.flowdock.com/…"),
+    }
 }
 
 fn render(it: &Rendering<'_>, message: &Message) -> Outgoing {
@@ -284,6 +308,27 @@ mod tests {
             (500, "", Outcome::Again { not_before: None }),
         ] {
             assert_eq!(classify(&reply(status, text), 0), expected, "{status} {text}");
+        }
+        let limited = Reply { retry_after: Some("20".into()), ..reply(429, "") };
+        assert_eq!(classify(&limited, 0), Outcome::Again { not_before: Some(20_000) });
+    }
+
+    #[test]
+    fn a_url_without_its_token_is_refused() {
+        let taken = |url: &str| check(&Url::parse(url).unwrap()).is_ok();
+        assert!(
+            taken(INBOX)
+                && taken(CHAT)
+                && taken(MESSAGES)
+                && taken("https://api.flowdock.com/messages?flow_token=x")
+        );
+        for wrong in [
+            "https://relay.example/messages",
+            "https://relay.example/v1/messages?flow_token=",
+            "https://www.flowdock.com/",
+            "https://hooks.slack.com/services/T/B/x",
+        ] {
+            assert!(!taken(wrong), "{wrong}");
         }
     }
 

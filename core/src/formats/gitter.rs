@@ -9,7 +9,7 @@ use super::cut::Unit;
 use super::escape::{markdown, unlinked, unmentioned};
 use super::page::{Markup, page};
 use super::reply::by_status;
-use super::{Format, Render, Rendering, not_elsewhere, nothing, points_at};
+use super::{Can, EXAMPLE, Format, Limit, Render, Rendering, never, nothing, points_at};
 use crate::message::{Message, Severity};
 use crate::ports::Outgoing;
 
@@ -20,11 +20,17 @@ pub(super) const FORMAT: Format = Format {
     render: Render::Message(render),
     classify: by_status,
     recognises,
-    check: |url| not_elsewhere(url, "gitter"),
+    check: |url| super::whole(url, "gitter", "a webhook of Gitter is https://webhooks.gitter.im/e/…"),
     fields: &[],
     brings: nothing,
     secret_url: true,
     signed: false,
+    hosts: &["gitter.im"],
+    example: EXAMPLE,
+    limits: &[Limit::of("text", PAGE.max, PAGE.unit, "/message")],
+    can: Can::POST,
+    thread_root: None,
+    misread: never,
 };
 
 const PAGE: Markup = Markup {
@@ -34,6 +40,7 @@ const PAGE: Markup = Markup {
     unit: Unit::Utf16,
     ours: markdown,
     theirs: |text| markdown(&unmentioned(&unlinked(text), &['@', '#'])),
+    line: "\n",
     strong: |title| format!("**{title}**"),
     link: |label, url| format!("[{label}]({url})"),
 };
@@ -53,7 +60,9 @@ fn render(it: &Rendering<'_>, message: &Message) -> Outgoing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::formats::samples::{self, body};
+    use crate::formats::Outcome;
+    use crate::formats::samples::{self, body, reply};
+    use crate::ports::Reply;
     use proptest::prelude::*;
 
     const URL: &str = "https://webhooks.gitter.im/e/0123456789abcdef";
@@ -62,6 +71,34 @@ mod tests {
     fn the_samples_look_like_this() {
         for (name, message) in samples::named() {
             insta::assert_snapshot!(format!("gitter_{name}"), samples::shown(&FORMAT, URL, &message));
+        }
+    }
+
+    #[test]
+    fn each_answer_means_this() {
+        let again = Outcome::Again { not_before: None };
+        for (status, expected) in [
+            (200, Outcome::Delivered),
+            (302, Outcome::Refused),
+            (400, Outcome::Refused),
+            (404, Outcome::Refused),
+            (410, Outcome::Gone),
+            (429, again),
+            (500, again),
+            (503, again),
+        ] {
+            assert_eq!((FORMAT.classify)(&reply(status, "OK"), 0), expected, "{status}");
+        }
+        let limited = Reply { retry_after: Some("9".into()), ..reply(429, "") };
+        assert_eq!((FORMAT.classify)(&limited, 0), Outcome::Again { not_before: Some(9_000) });
+    }
+
+    #[test]
+    fn a_url_of_another_service_is_refused() {
+        let taken = |url: &str| (FORMAT.check)(&Url::parse(url).unwrap()).is_ok();
+        assert!(taken(URL) && taken("https://relay.example/e/x"));
+        for wrong in ["https://gitter.im/acme", "https://hooks.slack.com/triggers/T/1/x"] {
+            assert!(!taken(wrong), "{wrong}");
         }
     }
 

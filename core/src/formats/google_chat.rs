@@ -11,8 +11,8 @@ use super::cut::{Unit, cut, written};
 use super::escape::{code, html, quiet, tagless};
 use super::reply::{again, by_status, said};
 use super::{
-    Format, Outcome, Render, Rendering, actor, color, details, not_elsewhere, nothing, object, utc, web_link,
-    with_query,
+    Can, EXAMPLE, Format, Limit, Outcome, Render, Rendering, Threads, actor, color, details, never, nothing,
+    object, utc, web_link, with_query,
 };
 use crate::message::{Message, Severity, Text};
 use crate::model::Millis;
@@ -30,11 +30,23 @@ pub(super) const FORMAT: Format = Format {
     brings: nothing,
     secret_url: true,
     signed: false,
+    hosts: &["chat.googleapis.com", "chat.google.com", "mail.google.com"],
+    example: EXAMPLE,
+    limits: &[
+        Limit::of("title", TITLE, UNIT, "/text"),
+        Limit::of("each fact", VALUE, UNIT, "/cardsV2/0/card/sections/0/widgets/*/decoratedText/text"),
+        Limit::of("thread key", KEY, UNIT, "/thread/threadKey"),
+        Limit::of("all of it", ALL, UNIT, ""),
+    ],
+    can: Can { threads: Threads::Resource, resolves: false, updates: false, once: true },
+    thread_root: None,
+    misread: never,
 };
 
 /// A message has 32,000 bytes, so bytes are what is counted here. The sum of what follows, each quote and backslash of
 /// JSON counted double, stays below.
 const UNIT: Unit = Unit::Bytes;
+const ALL: usize = 32_000;
 const TITLE: usize = 600;
 const SUMMARY: usize = 1500;
 const LABEL: usize = 60;
@@ -56,22 +68,19 @@ fn recognises(url: &Url) -> bool {
 }
 
 fn check(url: &Url) -> Result<(), &'static str> {
-    let own = url
-        .host_str()
-        .is_some_and(|host| host.ends_with(".google.com") || host.trim_end_matches('.') == HOST);
-    match own && !recognises(url) {
-        true => {
-            Err("a webhook of Google Chat is https://chat.googleapis.com/v1/spaces/…/messages?key=…&token=…")
-        }
-        false => not_elsewhere(url, "google-chat"),
-    }
+    super::whole(
+        url,
+        "google-chat",
+        "a webhook of Google Chat is https://chat.googleapis.com/v1/spaces/…/messages?key=…&token=…",
+    )
 }
 
 fn render(it: &Rendering<'_>, message: &Message) -> Outgoing {
     let delivery = it.delivery.to_string();
     let url = with_query(
         it.url,
-        &[("messageReplyOption", "REPLY_MESSAGE_FALLBACK_TO_NEW_THREAD"), ("requestId", &delivery)],
+        &[("messageReplyOption", "REPLY_MESSAGE_FALLBACK_TO_NEW_THREAD")],
+        &[("requestId", &delivery)],
     );
     // `text` has no escape: a code span for what a user wrote, and no `<users/all>` in it.
     let text = written(&message.title, TITLE, UNIT, |text| {

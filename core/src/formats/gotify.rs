@@ -11,7 +11,8 @@ use super::escape::{bare, markdown, quiet};
 use super::page::{Markup, page};
 use super::reply::{by_status, said};
 use super::{
-    Field, Format, Outcome, Render, Rendering, not_elsewhere, object, visible, web_link, with_credential,
+    Can, Field, Format, Limit, Outcome, Render, Rendering, never, not_elsewhere, object, visible, web_link,
+    with_credential,
 };
 use crate::message::{Message, Severity};
 use crate::model::Millis;
@@ -36,6 +37,15 @@ pub(super) const FORMAT: Format = Format {
     brings: |url, _| token_of(url),
     secret_url: true,
     signed: false,
+    hosts: &[],
+    example: "https://push.example.org/message",
+    limits: &[
+        Limit::of("title", TITLE, PAGE.unit, "/title"),
+        Limit::of("text", PAGE.max, PAGE.unit, "/message"),
+    ],
+    can: Can::POST,
+    thread_root: None,
+    misread: never,
 };
 
 /// Gotify says no limit; a phone has one.
@@ -45,6 +55,8 @@ const PAGE: Markup = Markup {
     unit: Unit::Chars,
     ours: markdown,
     theirs: |text| markdown(&quiet(text)),
+    // Two spaces at the end of a line break it (CommonMark, section 6.7).
+    line: "  \n",
     strong: str::to_owned,
     link: |label, url| format!("[{label}]({url})"),
 };
@@ -73,8 +85,7 @@ fn render(it: &Rendering<'_>, message: &Message) -> Outgoing {
         Severity::Error => 8,
     };
     let title = written(&message.title, TITLE, PAGE.unit, |text| text.write(str::to_owned, bare));
-    // Two spaces at the end of a line break it (CommonMark, section 6.7).
-    let text = page(message, &PAGE).replace('\n', "  \n");
+    let text = page(message, &PAGE);
     let mut extras = json!({ "client::display": { "contentType": "text/markdown" } });
     if let Some(url) = message.links.iter().find_map(|link| web_link(&link.url, URL)) {
         extras["client::notification"] = json!({ "click": { "url": url } });
@@ -130,6 +141,8 @@ mod tests {
         ] {
             assert_eq!(classify(&reply(status, &text), 0), expected, "{status} {text}");
         }
+        let limited = Reply { retry_after: Some("4".into()), ..reply(503, "") };
+        assert_eq!(classify(&limited, 0), Outcome::Again { not_before: Some(4_000) });
     }
 
     #[test]

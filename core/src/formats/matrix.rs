@@ -1,8 +1,9 @@
 //! Matrix: a notice in a room, by the client-server API or by a webhook of hookshot.
 //!
 //! The transaction is named by the delivery, so an attempt that was heard but not answered makes no second message; a
-//! webhook of hookshot has nothing like it. Threads need the id the server gave their first message, which nobody keeps here.
-//! Sources: spec.matrix.org v1.11, "Client-server API", 8.5, 11.2.1.7 and 11.37; matrix-org.github.io/matrix-hookshot,
+//! webhook of hookshot has nothing like it. A thread hangs on the id the server gave its first message, which is kept with the attempt
+//! that made it.
+//! Sources: spec.matrix.org v1.11, "Client-server API", 8.5, 11.2.1.7, 11.37 and 11.38; matrix-org.github.io/matrix-hookshot,
 //! "Webhooks".
 
 use http::Method;
@@ -14,7 +15,10 @@ use super::cut::Unit;
 use super::escape::{bare, html, quiet};
 use super::page::{Markup, page};
 use super::reply::{by_status, said};
-use super::{Field, Format, Outcome, Render, Rendering, not_elsewhere, object, visible, with_credential};
+use super::{
+    Can, Field, Format, Limit, Outcome, Render, Rendering, Threads, not_elsewhere, object, visible,
+    with_credential,
+};
 use crate::message::Message;
 use crate::model::Millis;
 use crate::ports::{Outgoing, Reply};
@@ -49,16 +53,28 @@ pub(super) const FORMAT: Format = Format {
     brings: |url, _| is_hookshot(url).then(String::new),
     secret_url: true,
     signed: false,
+    hosts: &[],
+    example: "https://matrix.example.org",
+    limits: &[
+        Limit::of("text", MAX, Unit::Bytes, "/body"),
+        Limit::of("text in HTML", MAX, Unit::Bytes, "/formatted_body"),
+        Limit::of("all of it", EVENT, Unit::Bytes, ""),
+    ],
+    can: Can { threads: Threads::Resource, resolves: false, updates: false, once: true },
+    thread_root: Some(thread_root),
+    misread,
 };
 
 /// An event has 65,536 bytes, both texts and JSON's quotes included: bytes of each text.
 const MAX: usize = 12_000;
+const EVENT: usize = 65_536;
 const PLAIN: Markup = Markup {
     titled: true,
     max: MAX,
     unit: Unit::Bytes,
     ours: str::to_owned,
     theirs: bare,
+    line: "\n",
     strong: str::to_owned,
     link: |label, url| format!("{label}: {url}"),
 };
@@ -68,6 +84,7 @@ const HTML: Markup = Markup {
     unit: Unit::Bytes,
     ours: html,
     theirs: |text| html(&quiet(text)),
+    line: "<br>",
     strong: |title| format!("<b>{title}</b>"),
     link: |label, url| format!("<a href=\"{}\">{label}</a>", html(url)),
 };
@@ -98,13 +115,12 @@ fn room(value: &str) -> Result<(), &'static str> {
 
 fn render(it: &Rendering<'_>, message: &Message) -> Outgoing {
     let plain = page(message, &PLAIN);
-    // A line is a line: nothing else of a page breaks one.
-    let html = page(message, &HTML).replace('\n', "<br>");
+    let html = page(message, &HTML);
     let parsed = Url::parse(it.url.expose()).ok();
     if parsed.as_ref().is_some_and(is_hookshot) {
         return super::json(it.url, &object([("text", plain.into()), ("html", html.into())]));
     }
-    let body = object([
+    let mut body = object([
         ("msgtype", "m.notice".into()),
         ("body", plain.into()),
         ("format", "org.matrix.custom.html".into()),
@@ -112,6 +128,15 @@ fn render(it: &Rendering<'_>, message: &Message) -> Outgoing {
         // Nobody is called, whatever the text looks like (section 11.37).
         ("m.mentions", json!({})),
     ]);
+    if let Some(root) = it.thread.filter(|_| !it.plainly) {
+        body["m.relates_to"] = json!({
+            "rel_type": "m.thread",
+            "event_id": root,
+            // For programs that know no threads it answers the first message.
+            "is_falling_back": true,
+            "m.in_reply_to": { "event_id": root },
+        });
+    }
     let mut request = super::json(&place(it, parsed), &body);
     request.method = Method::PUT;
     with_credential(request, AUTHORIZATION, &format!("Bearer {}", it.field("token")))
@@ -150,10 +175,25 @@ fn classify(reply: &Reply, now: Millis) -> Outcome {
     }
 }
 
+/// The event it made; an id has at most 255 bytes (appendices, "Common identifier format").
+fn thread_root(reply: &Reply) -> Option<String> {
+    let said = said(reply);
+    let id = said["event_id"].as_str().filter(|id| id.starts_with('$') && id.len() <= 255)?;
+    Some(id.to_owned())
+}
+
+/// A room that does not know the first message, or has it in a thread of somebody else's, takes no message of a thread; the
+/// message itself it takes.
+fn misread(reply: &Reply) -> bool {
+    reply.status == 400 && matches!(said(reply)["errcode"].as_str(), Some("M_UNKNOWN" | "M_INVALID_PARAM"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::formats::samples::{any_message, cases, fields, named, read, reply, request};
+    use crate::formats::samples::{
+        any_message, cases, fields, named, plainly, read, reply, request, threaded,
+    };
     use proptest::prelude::*;
 
     const HOOKSHOT: &str = "https://hookshot.example/webhook/0123-4567";
@@ -206,6 +246,41 @@ mod tests {
         assert_eq!((again.url.expose(), &again.body), (url, &sent.body));
         let below = request(&FORMAT, &Secret::new("https://example.org/matrix/"), &message);
         assert!(below.url.expose().starts_with("https://example.org/matrix/_matrix/client/"));
+    }
+
+    #[test]
+    fn a_thread_hangs_on_the_event_its_first_message_became() {
+        let root = |text: &str| thread_root(&reply(200, text));
+        assert_eq!(root(r#"{"event_id":"$x:example.org"}"#).as_deref(), Some("$x:example.org"));
+        let long = format!(r#"{{"event_id":"${}"}}"#, "x".repeat(255));
+        for other in [r#"{"event_id":"x"}"#, r#"{"event_id":1}"#, r#"{"ok":true}"#, "", long.as_str()] {
+            assert_eq!(root(other), None, "{other}");
+        }
+        let (_, message) = named().remove(0);
+        let home = Secret::new("https://matrix.example.org");
+        let first = read(&request(&FORMAT, &home, &message));
+        let later = read(&threaded(&FORMAT, &home, &message));
+        assert!(first.get("m.relates_to").is_none());
+        let expected = json!({
+            "rel_type": "m.thread", "event_id": "$root:example.org", "is_falling_back": true,
+            "m.in_reply_to": { "event_id": "$root:example.org" },
+        });
+        assert_eq!(later["m.relates_to"], expected);
+        // Where the room does not take that, it is told as if there were no thread.
+        assert_eq!(read(&plainly(&FORMAT, &home, &message)), first);
+        assert!(misread(&reply(
+            400,
+            r#"{"errcode":"M_UNKNOWN","error":"Can't send relation to unknown event"}"#
+        )));
+        assert!(
+            !misread(&reply(400, r#"{"errcode":"M_BAD_JSON"}"#))
+                && !misread(&reply(403, r#"{"errcode":"M_UNKNOWN"}"#))
+        );
+        let hookshot = Secret::new(HOOKSHOT);
+        assert_eq!(
+            read(&threaded(&FORMAT, &hookshot, &message)),
+            read(&request(&FORMAT, &hookshot, &message))
+        );
     }
 
     #[test]

@@ -6,12 +6,12 @@
 
 use url::Url;
 
-use super::attachment::attachment;
+use super::attachment::{self, attachment};
 use super::cut::{Unit, cut, written};
 use super::escape::{backslashed, bare};
 use super::page::Markup;
 use super::reply::{by_status, said, says_yes};
-use super::{Format, Outcome, Render, Rendering, not_elsewhere, nothing, object};
+use super::{Can, EXAMPLE, Format, Limit, Outcome, Render, Rendering, never, not_elsewhere, nothing, object};
 use crate::message::Message;
 use crate::model::Millis;
 use crate::ports::{Outgoing, Reply};
@@ -28,6 +28,17 @@ pub(super) const FORMAT: Format = Format {
     brings: nothing,
     secret_url: true,
     signed: false,
+    hosts: &[],
+    example: EXAMPLE,
+    limits: &[
+        Limit::of("title", TITLE, MARKUP.unit, "/attachments/0/fallback"),
+        Limit::of("text", attachment::SUMMARY, MARKUP.unit, "/attachments/0/text").anywhere(),
+        Limit::many("facts", attachment::DETAILS, "/attachments/0/fields"),
+        Limit::of("each fact", attachment::VALUE, MARKUP.unit, "/attachments/0/fields/*/value"),
+    ],
+    can: Can::POST,
+    thread_root: None,
+    misread: never,
 };
 
 const TITLE: usize = 400;
@@ -39,6 +50,7 @@ const MARKUP: Markup = Markup {
     ours: |text| backslashed(text, SIGNS),
     // `<…|…>` becomes a link and `<!here>` a call before Markdown is read, so a backslash would come too late.
     theirs: |text| backslashed(&bare(text), SIGNS),
+    line: "\n",
     strong: |title| format!("**{title}**"),
     link: |label, url| format!("[{label}]({url})"),
 };

@@ -16,6 +16,7 @@ mod google_chat;
 mod gotify;
 #[cfg(test)]
 pub(crate) mod hostile;
+mod limits;
 mod matrix;
 mod mattermost;
 mod ntfy;
@@ -41,6 +42,7 @@ use serde_json::Value;
 use url::Url;
 
 pub use self::closed::{closed, closed_services, warning};
+pub use self::limits::{Can, Limit, Threads};
 pub use self::reply::retry_after;
 pub use self::shown::{HIDDEN, is_masked, mask, shown};
 use crate::ids::DeliveryId;
@@ -93,6 +95,20 @@ pub struct Format {
     pub secret_url: bool,
     /// Whether requests carry Standard Webhooks headers.
     pub signed: bool,
+    /// Hosts that are the service's own, with all below them; none where it lives where its users want.
+    pub hosts: &'static [&'static str],
+    /// A URL to show requests by: nobody's, or one that is the same for everybody.
+    pub example: &'static str,
+    /// What it takes at most.
+    pub limits: &'static [Limit],
+    /// What can be done there.
+    pub can: Can,
+    /// Reads out of a reply by which name later messages of a thread are hung on the one just taken
+    /// ([`Rendering::thread`]), where a service has threads and gives no other way.
+    pub thread_root: Option<fn(&Reply) -> Option<String>>,
+    /// Whether a reply refuses how the message is put rather than what it says: it is posted once more, plainly
+    /// ([`Rendering::plainly`]).
+    pub misread: fn(&Reply) -> bool,
 }
 
 /// Something a format takes besides the URL: a room, a topic, a token.
@@ -111,6 +127,9 @@ pub struct Field {
     /// The rule it breaks, in words that never repeat it.
     pub check: fn(&str) -> Result<(), &'static str>,
 }
+
+/// `.example` is nobody's (RFC 2606, section 2).
+const EXAMPLE: &str = "https://receiver.example/hook";
 
 /// The longest value of a field, in bytes.
 pub const MAX_FIELD: usize = 512;
@@ -144,6 +163,14 @@ impl Format {
                 each.join(", ")
             ),
         })
+    }
+
+    /// Whether a URL points at the service's own hosts, at whatever there.
+    pub fn owns(&self, url: &Url) -> bool {
+        let below = |own: &str| {
+            host(url).strip_suffix(own).is_some_and(|before| before.is_empty() || before.ends_with('.'))
+        };
+        self.hosts.iter().any(|own| below(own))
     }
 
     /// The fields nothing can be sent to this URL without.
@@ -237,6 +264,11 @@ fn anything<T: ?Sized>(_: &T) -> Result<(), &'static str> {
     Ok(())
 }
 
+/// For services that take a message as it is put, or not at all.
+fn never(_: &Reply) -> bool {
+    false
+}
+
 /// For URLs that bring no field.
 fn nothing(_: &Url, _: &str) -> Option<String> {
     None
@@ -270,6 +302,10 @@ pub struct Rendering<'a> {
     pub event: &'a Event,
     /// The delivery, the same on every attempt.
     pub delivery: DeliveryId,
+    /// What [`Format::thread_root`] read of the first message of its thread, if there was one.
+    pub thread: Option<&'a str>,
+    /// As text alone, bound to nothing: for a receiver that did not take it otherwise.
+    pub plainly: bool,
 }
 
 impl Rendering<'_> {
@@ -305,16 +341,25 @@ pub fn recognise(url: &Url) -> Option<&'static Format> {
     FORMATS.iter().find(|format| (format.recognises)(url))
 }
 
-/// Whether a URL points at one of these hosts, and at a path that begins so.
-fn points_at(url: &Url, hosts: &[&str], path: &str) -> bool {
-    // A name may be written with the root's dot at its end (RFC 1034, section 3.1).
-    let host = url.host_str().unwrap_or_default().trim_end_matches('.');
-    hosts.contains(&host) && url.path().starts_with(path)
+/// The host of a URL. A name may be written with the root's dot at its end (RFC 1034, section 3.1).
+fn host(url: &Url) -> &str {
+    url.host_str().unwrap_or_default().trim_end_matches('.')
 }
 
-/// For formats of services that live where their users want: any host, but no URL of a service with an address of its own.
+/// Whether a URL points at one of these hosts, and at a path that begins so.
+fn points_at(url: &Url, hosts: &[&str], path: &str) -> bool {
+    hosts.contains(&host(url)) && url.path().starts_with(path)
+}
+
+/// The service at a URL: whose host it is, else whose shape it has.
+fn service(url: &Url) -> Option<&'static Format> {
+    FORMATS.iter().find(|format| format.owns(url)).or_else(|| recognise(url))
+}
+
+/// For formats of services that live where their users want: any host, but none of another service, nor a URL shaped like
+/// another's.
 fn not_elsewhere(url: &Url, own: &str) -> Result<(), &'static str> {
-    match recognise(url) {
+    match service(url) {
         Some(service) if service.name != own => {
             Err("this URL belongs to another service: choose that service's format")
         }
@@ -322,24 +367,32 @@ fn not_elsewhere(url: &Url, own: &str) -> Result<(), &'static str> {
     }
 }
 
-/// The URL with `pairs` at the end of its query, where it does not have them by name. What is there stays byte for byte:
-/// some services sign it.
-fn with_query(url: &Secret, pairs: &[(&str, &str)]) -> Secret {
-    let mut out = url.expose().to_owned();
-    let query = out.find('?').map(|at| out[at + 1..].to_owned());
-    let there = |name: &str| {
-        let names = query.as_deref().unwrap_or_default().split('&');
-        names.into_iter().any(|pair| pair.split('=').next() == Some(name))
-    };
-    for (name, value) in pairs.iter().filter(|(name, _)| !there(name)) {
-        let sign = match (out.contains('?'), out.ends_with(['?', '&'])) {
-            (false, _) => "?",
-            (true, true) => "",
-            (true, false) => "&",
-        };
-        out.extend([sign, name, "=", value]);
+/// The same, and at the service's own hosts nothing but a webhook: `rule` says what that looks like.
+fn whole(url: &Url, own: &str, rule: &'static str) -> Result<(), &'static str> {
+    match find(own) {
+        Some(format) if format.owns(url) && !(format.recognises)(url) => Err(rule),
+        _ => not_elsewhere(url, own),
     }
-    Secret::new(out)
+}
+
+/// The URL with more in its query: `asked` where it has no pair of that name, `ours` in place of any it has. The rest stays
+/// byte for byte: some services sign it.
+fn with_query(url: &Secret, asked: &[(&str, &str)], ours: &[(&str, &str)]) -> Secret {
+    let named = |pair: &str, name: &str| pair.split('=').next() == Some(name);
+    let (base, query) = url.expose().split_once('?').unwrap_or((url.expose(), ""));
+    let mut pairs: Vec<String> =
+        query.split('&').filter(|pair| !pair.is_empty()).map(str::to_owned).collect();
+    for (name, value) in asked.iter().filter(|(name, _)| !query.split('&').any(|pair| named(pair, name))) {
+        pairs.push(format!("{name}={value}"));
+    }
+    for (name, value) in ours {
+        let pair = format!("{name}={value}");
+        if !pairs.contains(&pair) || pairs.iter().filter(|pair| named(pair, name)).count() > 1 {
+            pairs.retain(|pair| !named(pair, name));
+            pairs.push(pair);
+        }
+    }
+    Secret::new(format!("{base}?{}", pairs.join("&")))
 }
 
 /// A JSON object of these. `json!` would make a copy of each value, and of all that is in it.
@@ -467,6 +520,31 @@ mod tests {
     }
 
     #[test]
+    fn a_page_of_another_service_is_refused_though_it_is_no_webhook_of_it() {
+        for (format, url) in [
+            ("mattermost", "https://hooks.slack.com/triggers/T/1/x"),
+            ("gitter", "https://hooks.slack.com/triggers/T/1/x"),
+            ("mattermost", "https://discord.com/channels/1/2"),
+            ("slack", "https://discord.com/channels/1/2"),
+            ("rocketchat", "https://teams.microsoft.com/l/x"),
+            ("slack", "https://outlook.office.com/x"),
+            ("mattermost", "https://acme.zulipchat.com/"),
+            ("zulip", "https://discord.com/api/v1/messages"),
+            ("slack", "https://hooks.slack.com./triggers/T/1/x"),
+            ("ntfy", "https://t.me/acme"),
+        ] {
+            let url = Url::parse(url).unwrap();
+            assert!((find(format).unwrap().check)(&url).is_err(), "{format} {url}");
+        }
+        for format in FORMATS {
+            let elsewhere = Url::parse("https://hooks.slack.com.evil.example/services/x").unwrap();
+            assert!(!format.owns(&elsewhere), "{}", format.name);
+            let example = Url::parse(format.example).unwrap();
+            assert_eq!((format.check)(&example), Ok(()), "{}", format.name);
+        }
+    }
+
+    #[test]
     fn only_a_web_address_without_markup_becomes_a_link() {
         for (given, expected) in [
             ("https://a.example/x?y=1|2", Some("https://a.example/x?y=1%7C2")),
@@ -487,6 +565,32 @@ mod tests {
         assert_eq!(utc(i64::MAX), i64::MAX.to_string());
     }
 
+    /// What a format takes, as the documentation says it.
+    fn takes(format: &Format) -> String {
+        let number = |n: usize| match n {
+            ..1000 => n.to_string(),
+            _ => format!("{},{:03}", n / 1000, n % 1000),
+        };
+        let each = format.limits.iter().map(|limit| match limit.unit {
+            Some(unit) => format!("{} {} {}", limit.what, number(limit.max), unit.name()),
+            None => format!("{} {}", number(limit.max), limit.what),
+        });
+        each.collect::<Vec<_>>().join("; ")
+    }
+
+    /// What can be done in it, as the documentation says it.
+    fn able(format: &Format) -> String {
+        let can = format.can;
+        let threads = match can.threads {
+            Threads::None => None,
+            Threads::Resource => Some("a thread for each resource"),
+            Threads::Chosen => Some("the thread you choose"),
+        };
+        let more = [(can.resolves, "resolves"), (can.updates, "updates"), (can.once, "knows repeats")];
+        let more = more.into_iter().filter_map(|(can, word)| can.then_some(word));
+        threads.into_iter().chain(more).collect::<Vec<_>>().join(", ")
+    }
+
     #[test]
     fn the_documentation_lists_every_format_in_order() {
         let page = include_str!("../../../docs/formats.md");
@@ -494,6 +598,9 @@ mod tests {
         assert_eq!(rows.len(), FORMATS.len());
         for (row, format) in rows.iter().zip(FORMATS) {
             assert!(row.starts_with(&format!("| `{}` | {} |", format.name, format.title)), "{row}");
+            for cell in [takes(format), able(format)] {
+                assert!(row.contains(&format!("| {cell} |")), "{}: {cell}", format.name);
+            }
             for field in format.fields {
                 assert!(row.contains(&format!("`{}`", field.name)), "{} lacks `{}`", format.name, field.name);
             }
@@ -518,7 +625,8 @@ mod tests {
         let (event, url, fields) =
             (samples::event(&message), Secret::new("https://x.example/"), Fields::new());
         let delivery = DeliveryId { event: event.id, n: 0 };
-        let it = Rendering { url: &url, fields: &fields, event: &event, delivery };
+        let it =
+            Rendering { url: &url, fields: &fields, event: &event, delivery, thread: None, plainly: false };
         let whole = |rendered: Rendered| matches!(rendered, Rendered::Whole(_));
         let said = format!("\"DEPLOYMENT_SUCCESS: {}\"", event.resource.as_ref().unwrap());
         let plain = |rendered: Rendered| matches!(rendered, Rendered::Plain(request) if request.body == said.as_bytes());
@@ -577,6 +685,7 @@ mod tests {
                 unit: cut::Unit::Utf16,
                 ours: escape::html,
                 theirs: escape::html,
+                line: "\n",
                 strong: str::to_owned,
                 link: |label, url| format!("<{url}|{label}>"),
             };
@@ -599,6 +708,7 @@ mod tests {
             unit: cut::Unit::Utf16,
             ours: escape::mrkdwn,
             theirs: escape::mrkdwn,
+            line: "\n",
             strong: str::to_owned,
             link: |label, url| format!("<{url}|{label}>"),
         };

@@ -12,7 +12,8 @@ use super::escape::bare;
 use super::page::{Markup, page};
 use super::reply::{again, by_status, said};
 use super::{
-    Field, Format, Outcome, Render, Rendering, not_elsewhere, object, visible, web_link, with_credential,
+    Can, EXAMPLE, Field, Format, Limit, Outcome, Render, Rendering, never, not_elsewhere, object, visible,
+    web_link, with_credential,
 };
 use crate::message::{Message, Severity};
 use crate::model::{DAY, Millis};
@@ -49,6 +50,16 @@ pub(super) const FORMAT: Format = Format {
     // Whoever knows the topic may read and write it.
     secret_url: true,
     signed: false,
+    hosts: &["ntfy.sh"],
+    example: EXAMPLE,
+    limits: &[
+        Limit::of("title", TITLE, PAGE.unit, "/title"),
+        Limit::of("text", PAGE.max, PAGE.unit, "/message"),
+        Limit::many("buttons", BUTTONS, "/actions"),
+    ],
+    can: Can::POST,
+    thread_root: None,
+    misread: never,
 };
 
 const PAGE: Markup = Markup {
@@ -57,6 +68,7 @@ const PAGE: Markup = Markup {
     unit: Unit::Bytes,
     ours: str::to_owned,
     theirs: bare,
+    line: "\n",
     strong: str::to_owned,
     link: |label, url| format!("{label}: {url}"),
 };

@@ -16,6 +16,8 @@ pub(super) struct Markup {
     pub ours: fn(&str) -> String,
     /// Writes a user's words.
     pub theirs: fn(&str) -> String,
+    /// Ends a line before another.
+    pub line: &'static str,
     /// Writes the title, already written as text.
     pub strong: fn(&str) -> String,
     /// Writes a link from a written label and a checked URL.
@@ -55,10 +57,11 @@ pub(super) fn page(message: &Message, markup: &Markup) -> String {
         Some((markup.link)(&label(&link.label), &url))
     }));
 
-    // Two units stay free for the line that says something was left out.
-    let mut left = markup.max.saturating_sub(1 + markup.unit.size("…"));
+    let end = markup.unit.size(markup.line);
+    // Room stays free for the line that says something was left out.
+    let mut left = markup.max.saturating_sub(end + markup.unit.size("…"));
     let mut take = |line: &String| {
-        let size = markup.unit.size(line) + 1;
+        let size = markup.unit.size(line) + end;
         let fits = size <= left;
         if fits {
             left -= size;
@@ -76,5 +79,5 @@ pub(super) fn page(message: &Message, markup: &Markup) -> String {
         }
     }
     head.append(&mut tail);
-    head.join("\n")
+    head.join(markup.line)
 }

@@ -10,7 +10,8 @@ use url::Url;
 use super::cut::{Unit, cut, written};
 use super::reply::{by_status, said};
 use super::{
-    Field, Format, Outcome, Render, Rendering, actor, details, not_elsewhere, nothing, object, web_link,
+    Can, Field, Format, Limit, Outcome, Render, Rendering, Threads, actor, details, never, nothing, object,
+    web_link,
 };
 use crate::message::{Incident, Message, Severity, Text};
 use crate::model::Millis;
@@ -36,10 +37,23 @@ pub(super) const FORMAT: Format = Format {
     brings: nothing,
     secret_url: false,
     signed: false,
+    hosts: &["pagerduty.com"],
+    example: "https://events.pagerduty.com/v2/enqueue",
+    limits: &[
+        Limit::of("summary", SUMMARY, UNIT, "/payload/summary"),
+        Limit::of("key", KEY, UNIT, "/payload/source"),
+        Limit::many("facts", DETAILS, "/payload/custom_details").anywhere(),
+        Limit::of("each fact", VALUE, UNIT, "/payload/custom_details/*"),
+        Limit::of("all of it", ALL, Unit::Bytes, ""),
+    ],
+    can: Can { threads: Threads::None, resolves: true, updates: false, once: true },
+    thread_root: None,
+    misread: never,
 };
 
 /// Code points. An event has 512,000 bytes in all; what follows stays far below.
 const UNIT: Unit = Unit::Chars;
+const ALL: usize = 512_000;
 const SUMMARY: usize = 1024;
 const KEY: usize = 255;
 const LABEL: usize = 60;
@@ -57,10 +71,8 @@ fn recognises(url: &Url) -> bool {
 }
 
 fn check(url: &Url) -> Result<(), &'static str> {
-    match url.path().ends_with(ALARMS) {
-        true => not_elsewhere(url, "pagerduty"),
-        false => Err("PagerDuty is posted to at https://events.pagerduty.com/v2/enqueue"),
-    }
+    const RULE: &str = "PagerDuty is posted to at https://events.pagerduty.com/v2/enqueue";
+    if url.path().ends_with(ALARMS) { super::whole(url, "pagerduty", RULE) } else { Err(RULE) }
 }
 
 fn routing_key(value: &str) -> Result<(), &'static str> {
@@ -198,6 +210,8 @@ mod tests {
         ] {
             assert_eq!(classify(&reply(status, text), 0), expected, "{status} {text}");
         }
+        let limited = Reply { retry_after: Some("60".into()), ..reply(429, "") };
+        assert_eq!(classify(&limited, 0), Outcome::Again { not_before: Some(60_000) });
     }
 
     #[test]
@@ -225,6 +239,7 @@ mod tests {
         let url = |url: &str| Url::parse(url).unwrap();
         assert!(recognises(&url(WHOLE)) && check(&url("https://events.eu.pagerduty.com/v2/enqueue")).is_ok());
         assert!(check(&url("https://events.pagerduty.com/generic/2010-04-15/create_event.json")).is_err());
+        assert!(check(&url("https://acme.pagerduty.com/v2/enqueue")).is_err());
         assert!(routing_key("x").is_err() && routing_key(&"a".repeat(32)).is_ok());
     }
 

@@ -5,7 +5,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method};
 
 use super::reply::again;
-use super::{Format, Outcome, Render, Rendering, anything, nothing};
+use super::{Can, EXAMPLE, Format, Outcome, Render, Rendering, anything, never, nothing};
 use crate::model::Millis;
 use crate::ports::{Outgoing, Reply};
 
@@ -21,6 +21,12 @@ pub(super) const FORMAT: Format = Format {
     brings: nothing,
     secret_url: false,
     signed: true,
+    hosts: &[],
+    example: EXAMPLE,
+    limits: &[],
+    can: Can { once: true, ..Can::POST },
+    thread_root: None,
+    misread: never,
 };
 
 fn render(it: &Rendering<'_>) -> Outgoing {
@@ -30,7 +36,7 @@ fn render(it: &Rendering<'_>) -> Outgoing {
 
 /// A receiver is somebody's application: while it is deployed again it answers 404, 502, or a redirect to a page that
 /// says so. Only 410 is a word about the destination.
-fn classify(reply: &Reply, now: Millis) -> Outcome {
+pub(super) fn classify(reply: &Reply, now: Millis) -> Outcome {
     match reply.status {
         200..=299 => Outcome::Delivered,
         410 => Outcome::Gone,

@@ -6,12 +6,12 @@
 
 use url::Url;
 
-use super::attachment::attachment;
+use super::attachment::{self, attachment};
 use super::cut::{Unit, written};
 use super::escape::{code, tagless};
 use super::page::Markup;
 use super::reply::{by_status, said, says_yes};
-use super::{Format, Outcome, Render, Rendering, not_elsewhere, nothing, object};
+use super::{Can, EXAMPLE, Format, Limit, Outcome, Render, Rendering, never, not_elsewhere, nothing, object};
 use crate::message::Message;
 use crate::model::Millis;
 use crate::ports::{Outgoing, Reply};
@@ -28,6 +28,17 @@ pub(super) const FORMAT: Format = Format {
     brings: nothing,
     secret_url: true,
     signed: false,
+    hosts: &[],
+    example: EXAMPLE,
+    limits: &[
+        Limit::of("title", TITLE, MARKUP.unit, "/text"),
+        Limit::of("text", attachment::SUMMARY, MARKUP.unit, "/attachments/0/text").anywhere(),
+        Limit::many("facts", attachment::DETAILS, "/attachments/0/fields"),
+        Limit::of("each fact", attachment::VALUE, MARKUP.unit, "/attachments/0/fields/*/value"),
+    ],
+    can: Can::POST,
+    thread_root: None,
+    misread: never,
 };
 
 const TITLE: usize = 400;
@@ -38,6 +49,7 @@ const MARKUP: Markup = Markup {
     unit: Unit::Utf16,
     ours: str::to_owned,
     theirs: |text| code(&tagless(text)),
+    line: "\n",
     strong: str::to_owned,
     link: |label, url| format!("[{label}]({url})"),
 };

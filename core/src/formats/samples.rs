@@ -56,7 +56,6 @@ pub(crate) fn named() -> Vec<(&'static str, Message)> {
                 actor: Some(Text::theirs("Alice Liddell")),
                 at: 1_767_348_000_000,
                 thread: APP.into(),
-                story: "44444444-4444-4444-8444-444444444444".into(),
                 incident: None,
             },
         ),
@@ -73,7 +72,6 @@ pub(crate) fn named() -> Vec<(&'static str, Message)> {
                 actor: None,
                 at: 0,
                 thread: OWNER.into(),
-                story: "44444444-4444-4444-8444-444444444444".into(),
                 incident: None,
             },
         ),
@@ -97,7 +95,6 @@ pub(crate) fn named() -> Vec<(&'static str, Message)> {
                 actor: Some(Text::theirs("👩‍👩‍👧 <@U0000>")),
                 at: 1_767_348_000_999,
                 thread: APP.into(),
-                story: "44444444-4444-4444-8444-444444444444".into(),
                 incident: None,
             },
         ),
@@ -239,7 +236,6 @@ pub(crate) fn any_message() -> impl Strategy<Value = Message> {
             actor,
             at,
             thread: APP.into(),
-            story: "44444444-4444-4444-8444-444444444444".into(),
             incident: None,
         },
     )
@@ -256,10 +252,30 @@ pub(crate) fn event(message: &Message) -> Event {
 
 /// The request a format makes of a message.
 pub(crate) fn request(format: &Format, url: &Secret, message: &Message) -> Outgoing {
+    put(format, url, message, None, false)
+}
+
+/// The same, as text alone.
+pub(crate) fn plainly(format: &Format, url: &Secret, message: &Message) -> Outgoing {
+    put(format, url, message, Some("$root:example.org"), true)
+}
+
+/// The same, in a thread.
+pub(crate) fn threaded(format: &Format, url: &Secret, message: &Message) -> Outgoing {
+    put(format, url, message, Some("$root:example.org"), false)
+}
+
+fn put(format: &Format, url: &Secret, message: &Message, thread: Option<&str>, plainly: bool) -> Outgoing {
     let event = event(message);
     let fields = fields(format);
-    let rendering =
-        Rendering { url, fields: &fields, event: &event, delivery: DeliveryId { event: event.id, n: 0 } };
+    let rendering = Rendering {
+        url,
+        fields: &fields,
+        event: &event,
+        delivery: DeliveryId { event: event.id, n: 0 },
+        thread,
+        plainly,
+    };
     match format.render {
         Render::Frame(render) => render(&rendering),
         Render::Message(render) => render(&rendering, message),

@@ -28,8 +28,8 @@ const WORDS: &[&str] = &[
     "direct",
 ];
 
-/// Fewer characters than this are hidden without showing their end: four would be too much of them.
-const ENOUGH: usize = 16;
+/// A last word of fewer characters than this is hidden with its end: four would be too much of it.
+const ENOUGH: usize = 12;
 
 /// A URL without its credential: scheme, host, well-known words of the path and at most the last four characters, as in
 /// `https://hooks.slack.com/services/…a1b2`.
@@ -43,8 +43,10 @@ pub fn mask(url: &Url) -> String {
         hidden = rest;
     }
     out.push_str(HIDDEN);
-    if hidden.len() >= ENOUGH {
-        out.push_str(hidden.get(hidden.len() - 4..).unwrap_or_default());
+    // What is a credential by itself, however much stands before it.
+    let last = hidden.rsplit(['/', '?', '&', '=']).next().unwrap_or_default();
+    if last.len() >= ENOUGH {
+        out.push_str(last.get(last.len() - 4..).unwrap_or_default());
     }
     out
 }
@@ -95,11 +97,11 @@ mod tests {
             ("https://chat.example/hooks/abcdefghijklmnopqrstuvwxyz", "https://chat.example/hooks/…wxyz"),
             (
                 "https://discord.com/api/webhooks/123456789012345678/abcdefghijkl?thread_id=1",
-                "https://discord.com/api/webhooks/…id=1",
+                "https://discord.com/api/webhooks/…",
             ),
             (
                 "https://chat.googleapis.com/v1/spaces/AAAA/messages?key=0123456789&token=abcdefgh",
-                "https://chat.googleapis.com/v1/spaces/…efgh",
+                "https://chat.googleapis.com/v1/spaces/…",
             ),
             (
                 "https://x.environment.api.powerplatform.com:443/powerautomate/automations/direct/workflows/abc?sig=defg",
@@ -107,8 +109,10 @@ mod tests {
             ),
             (
                 "https://contoso.webhook.office.com/webhookb2/1@2/IncomingWebhook/345678",
-                "https://contoso.webhook.office.com/webhookb2/…5678",
+                "https://contoso.webhook.office.com/webhookb2/…",
             ),
+            ("https://push.example/message?token=ABC", "https://push.example/…"),
+            ("https://push.example/message?token=ABCDEFGHIJK", "https://push.example/…"),
             ("https://[2001:db8::1]/chat/x", "https://[2001:db8::1]/chat/…"),
         ] {
             assert_eq!(masked(url), expected);
@@ -145,7 +149,7 @@ mod tests {
             let url = Url::parse(&format!("https://u:{password}@host.example/{place}{key}")).unwrap();
             let shown = mask(&url);
             let visible = shown.rsplit_once('…').unwrap().1;
-            prop_assert!(visible.len() <= 4 && key.ends_with(visible));
+            prop_assert!(visible.len() <= 4 && key.ends_with(visible) && (visible.is_empty() || key.len() >= ENOUGH));
             let before = shown.rsplit_once('…').unwrap().0;
             prop_assert!("https://host.example/services/v1/messages/chat/".contains(before.trim_start_matches("https://host.example/")));
             prop_assert!(!shown.contains(&password));

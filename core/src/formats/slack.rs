@@ -10,12 +10,12 @@ use serde_json::Value;
 use url::Url;
 
 use super::cut::{Unit, cut, written};
-use super::escape::{self, mrkdwn, quiet};
+use super::escape::{self, bare, mrkdwn, quiet};
 use super::page::{Markup, page};
 use super::reply::{again, by_status, says_yes};
 use super::{
-    Format, Outcome, Render, Rendering, actor, color, details, not_elsewhere, nothing, object, points_at,
-    utc, web_link,
+    Can, EXAMPLE, Format, Limit, Outcome, Render, Rendering, actor, color, details, never, nothing, object,
+    points_at, utc, web_link,
 };
 use crate::message::{Detail, Message, Text};
 use crate::model::Millis;
@@ -33,6 +33,21 @@ pub(super) const FORMAT: Format = Format {
     brings: nothing,
     secret_url: true,
     signed: false,
+    hosts: &["slack.com", "slack-gov.com"],
+    example: EXAMPLE,
+    limits: &[
+        Limit::of("title", HEADER, UNIT, "/blocks/0/text/text"),
+        Limit::of("text", SECTION, UNIT, "/attachments/0/blocks/*/text/text"),
+        Limit::many("facts in a block", FIELDS, "/attachments/0/blocks/*/fields"),
+        Limit::many("blocks of facts", SECTIONS, "").anywhere(),
+        Limit::of("each fact", FIELD, UNIT, "/attachments/0/blocks/*/fields/*/text"),
+        Limit::of("each button", BUTTON, UNIT, "/attachments/0/blocks/*/elements/*/text/text"),
+        Limit::of("each link", URL, UNIT, "/attachments/0/blocks/*/elements/*/url"),
+        Limit::of("the whole as text", TEXT, UNIT, "/text"),
+    ],
+    can: Can::POST,
+    thread_root: None,
+    misread: never,
 };
 
 /// Slack does not say what it counts: UTF-16 units are never fewer than what it could.
@@ -55,6 +70,7 @@ const PAGE: Markup = Markup {
     unit: UNIT,
     ours: mrkdwn,
     theirs: anywhere,
+    line: "\n",
     strong: str::to_owned,
     link: |label, url| format!("<{}|{label}>", mrkdwn(url)),
 };
@@ -65,15 +81,23 @@ fn recognises(url: &Url) -> bool {
 
 /// Also the lookalikes' URLs, and those of relays.
 fn check(url: &Url) -> Result<(), &'static str> {
-    let own = url.host_str().is_some_and(|host| host == "hooks.slack.com" || host == "hooks.slack-gov.com");
-    match super::recognise(url) {
-        _ if own && !recognises(url) => Err(
+    match super::service(url) {
+        Some(service) if reads_this(service.name, url) => Ok(()),
+        _ => super::whole(
+            url,
+            "slack",
             "an incoming webhook of Slack is https://hooks.slack.com/services/…; triggers of workflows take other bodies",
         ),
-        Some(service) if !["slack", "mattermost", "rocketchat"].contains(&service.name) => {
-            not_elsewhere(url, "slack")
-        }
-        _ => Ok(()),
+    }
+}
+
+/// Whether a service reads Slack's body at this URL.
+fn reads_this(service: &str, url: &Url) -> bool {
+    match service {
+        "mattermost" | "rocketchat" => true,
+        "discord" => url.path().starts_with("/api/") && url.path().ends_with("/slack"),
+        "zulip" => url.path() == "/api/v1/external/slack_incoming",
+        _ => false,
     }
 }
 
@@ -140,11 +164,12 @@ fn blocks(message: &Message) -> Vec<Value> {
     blocks
 }
 
-/// Text in which nothing is markup. Slack refuses an empty one.
+/// Text in which nothing is markup; notifications and lookalikes may make links and calls of bare words all the same. Slack
+/// refuses an empty one.
 fn plain(text: &Text, max: usize) -> Value {
-    let text = text.to_string();
-    let text = if text.trim().is_empty() { "…" } else { text.as_str() };
-    object([("type", "plain_text".into()), ("text", cut(text, max, UNIT).into()), ("emoji", false.into())])
+    let text = written(text, max, UNIT, |text| text.write(str::to_owned, bare));
+    let text = if text.trim().is_empty() { "…".to_owned() } else { text };
+    object([("type", "plain_text".into()), ("text", text.into()), ("emoji", false.into())])
 }
 
 /// Text with markup. `verbatim` keeps Slack from making links and mentions out of bare words.
@@ -254,6 +279,15 @@ mod tests {
         assert!(taken("https://discord.com/api/webhooks/1/x/slack"));
         assert!(!taken("https://hooks.slack.com/triggers/T0/1/x"));
         assert!(!taken("https://hooks.slack.com/"));
+        assert!(taken("https://acme.zulipchat.com/api/v1/external/slack_incoming?api_key=x&stream=y"));
+        for wrong in [
+            "https://discord.com/channels/1/2",
+            "https://outlook.office.com/x",
+            "https://hooks.slack.com./triggers/T0/1/x",
+            "https://acme.slack.com/archives/C0",
+        ] {
+            assert!(!taken(wrong), "{wrong}");
+        }
         assert!(!taken("https://discord.com/api/webhooks/1/x"));
     }
 

@@ -12,7 +12,8 @@ use super::cut::{Unit, cut, written};
 use super::escape::{backslashed, bare};
 use super::reply::{again, by_status, said};
 use super::{
-    Format, Outcome, Render, Rendering, actor, color, details, not_elsewhere, nothing, object, utc, web_link,
+    Can, EXAMPLE, Format, Limit, Outcome, Render, Rendering, actor, color, details, host, never, nothing,
+    object, utc, web_link,
 };
 use crate::message::{Message, Severity, Text};
 use crate::model::Millis;
@@ -30,11 +31,35 @@ pub(super) const FORMAT: Format = Format {
     brings: nothing,
     secret_url: true,
     signed: false,
+    hosts: &[
+        "teams.microsoft.com",
+        "teams.live.com",
+        "teams.cloud.microsoft",
+        "outlook.office.com",
+        "webhook.office.com",
+        "api.powerplatform.com",
+        "api.gov.powerplatform.microsoft.us",
+        "api.high.powerplatform.microsoft.us",
+        "api.powerplatform.partner.microsoftonline.cn",
+        "logic.azure.com",
+        "logic.azure.us",
+    ],
+    example: EXAMPLE,
+    limits: &[
+        Limit::of("title", TITLE, UNIT, "/attachments/0/content/fallbackText"),
+        Limit::many("facts", DETAILS, "/attachments/0/content/body/*/facts"),
+        Limit::of("each fact", VALUE, UNIT, "/attachments/0/content/body/*/facts/*/value"),
+        Limit::of("all of it", ALL, UNIT, ""),
+    ],
+    can: Can::POST,
+    thread_root: None,
+    misread: never,
 };
 
 /// A message has about 28 KB with all that is in it, so bytes are what is counted here. The sum of what follows, each
 /// backslash and quote of JSON counted double, stays below.
 const UNIT: Unit = Unit::Bytes;
+const ALL: usize = 28_000;
 const TITLE: usize = 500;
 const SUMMARY: usize = 1200;
 const LABEL: usize = 60;
@@ -54,10 +79,6 @@ const WORKFLOWS: [&str; 6] = [
     ".logic.azure.us",
 ];
 
-fn host(url: &Url) -> &str {
-    url.host_str().unwrap_or_default().trim_end_matches('.')
-}
-
 fn is_workflow(url: &Url) -> bool {
     WORKFLOWS.iter().any(|part| host(url).ends_with(part)) && url.path().contains("/workflows/")
 }
@@ -75,15 +96,11 @@ fn recognises(url: &Url) -> bool {
 }
 
 fn check(url: &Url) -> Result<(), &'static str> {
-    const OWN: [&str; 4] =
-        ["teams.microsoft.com", "teams.live.com", "teams.cloud.microsoft", "outlook.office.com"];
-    let own = WORKFLOWS.iter().any(|part| host(url).ends_with(part)) || OWN.contains(&host(url));
-    match own && !recognises(url) {
-        true => Err(
-            "a webhook of Teams is the whole URL the workflow \"When a Teams webhook request is received\" shows, with its `sig`",
-        ),
-        false => not_elsewhere(url, "teams"),
-    }
+    super::whole(
+        url,
+        "teams",
+        "a webhook of Teams is the whole URL the workflow \"When a Teams webhook request is received\" shows, with its `sig`",
+    )
 }
 
 /// A part of Markdown works in a card and no HTML does; `<at>` calls people, `{{DATE(…)}}` is a function.
@@ -216,12 +233,13 @@ fn message_card(message: &Message) -> Value {
     })
 }
 
-/// A workflow that was deleted or switched off, or whose `sig` is wrong, has to be made anew. Connectors say what
-/// failed in words, with a 200.
+/// A workflow answers 202; one that was deleted or switched off, or whose `sig` is wrong, has to be made anew. A connector
+/// answers 200 and `1`, and says what failed in words, with a 200 too.
 fn classify(reply: &Reply, now: Millis) -> Outcome {
     let said = said(reply);
     match reply.status {
         200..=299 => match inner_status(&reply.body) {
+            None if reply.status == 200 && reply.body.trim_ascii() != b"1" => Outcome::Refused,
             None => Outcome::Delivered,
             Some(429) | Some(500..) => again(reply, now),
             Some(_) => Outcome::Refused,
@@ -263,7 +281,10 @@ mod tests {
         for (status, text, expected) in [
             (202, String::new(), Outcome::Delivered),
             (200, "1".to_owned(), Outcome::Delivered),
-            (200, String::new(), Outcome::Delivered),
+            (200, "1\n".to_owned(), Outcome::Delivered),
+            (200, String::new(), Outcome::Refused),
+            (200, "<html>Sign in</html>".to_owned(), Outcome::Refused),
+            (200, "Webhook message delivery failed".to_owned(), Outcome::Refused),
             (200, inside(429), again),
             (200, inside(503), again),
             (200, inside(403), Outcome::Refused),

@@ -10,7 +10,7 @@ use super::cut::Unit;
 use super::escape::{html, quiet};
 use super::page::{Markup, page};
 use super::reply::{by_status, said};
-use super::{Field, Format, Outcome, Render, Rendering, not_elsewhere, object};
+use super::{Can, Field, Format, Limit, Outcome, Render, Rendering, Threads, object};
 use crate::message::Message;
 use crate::model::Millis;
 use crate::ports::{Outgoing, Reply};
@@ -53,6 +53,12 @@ pub(super) const FORMAT: Format = Format {
     brings: |url, field| token_of(url).filter(|_| field == "token").map(str::to_owned),
     secret_url: true,
     signed: false,
+    hosts: &["telegram.org", "t.me"],
+    example: "https://api.telegram.org",
+    limits: &[Limit::of("text", PAGE.max, PAGE.unit, "/text")],
+    can: Can { threads: Threads::Chosen, resolves: false, updates: false, once: false },
+    thread_root: None,
+    misread,
 };
 
 const PAGE: Markup = Markup {
@@ -62,8 +68,17 @@ const PAGE: Markup = Markup {
     unit: Unit::Utf16,
     ours: html,
     theirs: |text| html(&quiet(text)),
+    line: "\n",
     strong: |title| format!("<b>{title}</b>"),
     link: |label, url| format!("<a href=\"{}\">{label}</a>", html(url)),
+};
+
+const PLAIN: Markup = Markup {
+    ours: str::to_owned,
+    theirs: quiet,
+    strong: str::to_owned,
+    link: |label, url| format!("{label}: {url}"),
+    ..PAGE
 };
 
 fn recognises(url: &Url) -> bool {
@@ -77,13 +92,9 @@ fn token_of(url: &Url) -> Option<&str> {
 }
 
 fn check(url: &Url) -> Result<(), &'static str> {
+    const RULE: &str = "Telegram is posted to at https://api.telegram.org, or at https://api.telegram.org/bot<TOKEN>/sendMessage";
     let bare = url.path().trim_end_matches('/').is_empty();
-    match bare || token_of(url).is_some() {
-        true => not_elsewhere(url, "telegram"),
-        false => Err(
-            "Telegram is posted to at https://api.telegram.org, or at https://api.telegram.org/bot<TOKEN>/sendMessage",
-        ),
-    }
+    if bare || token_of(url).is_some() { super::whole(url, "telegram", RULE) } else { Err(RULE) }
 }
 
 fn token_shaped(text: &str) -> bool {
@@ -118,12 +129,15 @@ fn topic(value: &str) -> Result<(), &'static str> {
 }
 
 fn render(it: &Rendering<'_>, message: &Message) -> Outgoing {
+    let text = page(message, if it.plainly { &PLAIN } else { &PAGE });
     let mut body = object([
         ("chat_id", it.field("chat").into()),
-        ("text", page(message, &PAGE).into()),
-        ("parse_mode", "HTML".into()),
+        ("text", text.into()),
         ("link_preview_options", json!({ "is_disabled": true })),
     ]);
+    if !it.plainly {
+        body["parse_mode"] = "HTML".into();
+    }
     if let Ok(topic) = it.field("topic").parse::<u64>() {
         body["message_thread_id"] = Value::from(topic);
     }
@@ -156,10 +170,17 @@ fn classify(reply: &Reply, now: Millis) -> Outcome {
     }
 }
 
+/// The HTML that it does not read, it takes as text.
+fn misread(reply: &Reply) -> bool {
+    let said = said(reply);
+    reply.status == 400
+        && said["description"].as_str().is_some_and(|words| words.contains("can't parse entities"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::formats::samples::{any_message, body, cases, named, reply, request};
+    use crate::formats::samples::{any_message, body, cases, named, plainly, read, reply, request};
     use proptest::prelude::*;
 
     const WHOLE: &str = "https://api.telegram.org/bot123456789:AAE-x_y/sendMessage";
@@ -211,6 +232,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_read_as_html_is_put_as_text() {
+        let words = r#"{"ok":false,"error_code":400,"description":"Bad Request: can't parse entities: unsupported start tag"}"#;
+        assert!(misread(&reply(400, words)));
+        assert!(!misread(&reply(400, r#"{"ok":false,"description":"Bad Request: chat not found"}"#)));
+        assert!(!misread(&reply(200, words)) && !misread(&reply(400, "<html>")));
+        let (_, message) = named().remove(2);
+        let sent = plainly(&FORMAT, &Secret::new(WHOLE), &message);
+        let body = read(&sent);
+        assert!(body.get("parse_mode").is_none());
+        let text = body["text"].as_str().unwrap();
+        assert!(text.starts_with("Deployment of <!channel> *http:\u{200B}//"), "{text}");
+        assert!(!text.contains("&lt;") && !text.contains("@everyone"), "{text}");
+    }
+
+    #[test]
     fn a_url_or_a_field_of_another_shape_is_refused() {
         let url = |url: &str| Url::parse(url).unwrap();
         assert!(check(&url(WHOLE)).is_ok() && check(&url("https://api.telegram.org/")).is_ok());
@@ -218,6 +254,7 @@ mod tests {
             "https://api.telegram.org/botx/sendMessage",
             "https://api.telegram.org/bot1:A/getUpdates",
             "https://t.me/x/y",
+            "https://t.me/",
         ] {
             assert!(check(&url(wrong)).is_err(), "{wrong}");
         }

@@ -14,7 +14,8 @@ use super::escape::{bare, code, tagless};
 use super::page::{Markup, page};
 use super::reply::{by_status, said};
 use super::{
-    Field, Format, Outcome, Render, Rendering, anything, not_elsewhere, nothing, visible, with_credential,
+    Can, Field, Format, Limit, Outcome, Render, Rendering, Threads, anything, never, nothing, visible,
+    with_credential,
 };
 use crate::message::Message;
 use crate::model::Millis;
@@ -65,6 +66,15 @@ pub(super) const FORMAT: Format = Format {
     brings: nothing,
     secret_url: false,
     signed: false,
+    hosts: &["zulipchat.com"],
+    example: "https://organisation.example/api/v1/messages",
+    limits: &[
+        Limit::of("topic", SHORT, PAGE.unit, "/topic"),
+        Limit::of("text", PAGE.max, PAGE.unit, "/content"),
+    ],
+    can: Can { threads: Threads::Resource, resolves: false, updates: false, once: false },
+    thread_root: None,
+    misread: never,
 };
 
 const PAGE: Markup = Markup {
@@ -74,6 +84,7 @@ const PAGE: Markup = Markup {
     unit: Unit::Chars,
     ours: tagless,
     theirs: code,
+    line: "\n",
     strong: |title| format!("**{title}**"),
     link: |label, url| format!("[{label}]({url})"),
 };
@@ -82,14 +93,15 @@ const SHORT: usize = 60;
 const PATH: &str = "/api/v1/messages";
 
 fn recognises(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_end_matches('.');
-    host.ends_with(".zulipchat.com") && url.path().trim_end_matches('/') == PATH
+    FORMAT.owns(url) && url.path().trim_end_matches('/') == PATH
 }
 
 fn check(url: &Url) -> Result<(), &'static str> {
-    match url.path().trim_end_matches('/').ends_with(PATH) {
-        false => Err("Zulip is posted to at https://ORGANISATION/api/v1/messages"),
-        true => not_elsewhere(url, "zulip"),
+    const RULE: &str = "Zulip is posted to at https://ORGANISATION/api/v1/messages";
+    if url.path().trim_end_matches('/').ends_with(PATH) {
+        super::whole(url, "zulip", RULE)
+    } else {
+        Err(RULE)
     }
 }
 

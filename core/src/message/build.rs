@@ -118,9 +118,7 @@ impl Said {
         details: Vec<Detail>,
         (templates, lang): (&LinkTemplates, Lang),
     ) -> Message {
-        let story = self.data.get("uuid").and_then(Value::as_str).filter(|uuid| !uuid.is_empty());
         Message {
-            story: story.map_or_else(|| event.id.to_string(), str::to_owned),
             incident,
             kind: event.kind.clone(),
             severity,

@@ -166,8 +166,6 @@ pub struct Message {
     pub at: Millis,
     /// Messages with the same key belong together: the resource's id, or the owner's.
     pub thread: String,
-    /// Messages with the same key tell of one thing that goes on, such as the beginning and the end of a deployment.
-    pub story: String,
     /// Whether it begins trouble that lasts, or ends what began before in the same thread.
     pub incident: Option<Incident>,
 }
@@ -190,7 +188,6 @@ impl Message {
             actor: None,
             at: event.id.at(),
             thread: about,
-            story: event.id.to_string(),
             incident: None,
         }
     }

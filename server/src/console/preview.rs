@@ -24,7 +24,7 @@ use super::reader::{Here, Visitor};
 use super::time::Moment;
 use super::typed::Typed;
 use super::words::{Lang, Words};
-use crate::flow::preview::{self, NOWHERE, SeenLetter, SeenRequest, Told};
+use crate::flow::preview::{self, SeenLetter, SeenRequest, Told};
 use crate::http::{At, Place, Site};
 
 /// How far back an event is looked for.
@@ -117,7 +117,8 @@ impl Preview {
                             _ => lang.recognised(format.title),
                         });
                     }
-                    let url = one.whole_url(old).filter(has_host).unwrap_or_else(|| Secret::new(NOWHERE));
+                    let url =
+                        one.whole_url(old).filter(has_host).unwrap_or_else(|| Secret::new(format.example));
                     preview.requests.push(Shown::of(
                         site,
                         lang,

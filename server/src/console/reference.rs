@@ -166,7 +166,7 @@ fn by_default(lang: Lang, site: &Site, number: u16, kind: &Kind) -> Vec<String> 
 }
 
 fn as_request(site: &Site, told: &Told, format: &'static Format) -> Option<Shown> {
-    let destination = flow::destination(format, Secret::new(flow::NOWHERE), Fields::new());
+    let destination = flow::destination(format, Secret::new(format.example), Fields::new());
     let mut seen = preview::request(site, told, &destination)?;
     let is_json = serde_json::from_str::<serde::de::IgnoredAny>(&seen.body).is_ok();
     // The raw frame is shown as it is: its bytes are what is signed.

@@ -326,7 +326,7 @@ fn shown_fields(destination: &Destination) -> BTreeMap<String, String> {
 fn warnings(destinations: &[Destination]) -> Vec<String> {
     let said = |(at, one): (usize, &Destination)| {
         let url = Url::parse(one.url.expose()).ok()?;
-        Some(format!("urls[{at}]: {}", formats::warning(&url)?))
+        Some(format!("urls[{at}]: {}", formats::warning(&one.format, &url)?))
     };
     destinations.iter().enumerate().filter_map(said).collect()
 }

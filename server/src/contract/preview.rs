@@ -15,7 +15,7 @@ use super::hooks::{self, Given, GivenUrl};
 use super::posted::parsed;
 use super::problem::Problem;
 use crate::egress::guard::Guard;
-use crate::flow::preview::{self, EMAIL, NOWHERE, Preview};
+use crate::flow::preview::{self, EMAIL, Preview};
 use crate::flow::test::Tested;
 
 /// What is to be previewed.
@@ -151,23 +151,18 @@ fn place(
     fields: Option<BTreeMap<String, String>>,
     guard: &Guard,
 ) -> Result<Destination, Problem> {
-    let given = url.is_some();
     let wanted = hooks::one_wanted(
         GivenUrl {
             id: None,
             format: Some(format.name.to_owned()),
-            url: Some(url.unwrap_or_else(|| NOWHERE.to_owned())),
+            url: Some(url.unwrap_or_else(|| format.example.to_owned())),
             fields,
         },
         guard,
     )?;
-    let url = wanted.url.unwrap_or_else(|| Secret::new(NOWHERE));
+    let url = wanted.url.unwrap_or_else(|| Secret::new(format.example));
     if let Ok(url) = Url::parse(url.expose()) {
-        (format.check)(&url).map_err(|rule| {
-            let rule =
-                if given { rule.to_owned() } else { format!("`url` is needed for {}: {rule}", format.title) };
-            Problem::invalid("url", rule)
-        })?;
+        (format.check)(&url).map_err(|rule| Problem::invalid("url", rule))?;
     }
     let fields: Fields = wanted.fields.unwrap_or_default();
     format

@@ -24,8 +24,6 @@ use crate::egress::{Letterhead, heading};
 
 /// What letters are called where formats are named.
 pub const EMAIL: &str = "email";
-/// Where a preview without a URL says it would post to; `.example` is nobody's (RFC 2606, section 2).
-pub const NOWHERE: &str = "https://receiver.example/hook";
 /// Whom a preview is written to if nobody is known; `example.com` is nobody's (RFC 2606, section 3).
 pub const READER: &str = "reader@example.com";
 /// What stands where a link would let its holder act for the reader.
@@ -128,7 +126,7 @@ impl Told {
     /// It, as the delivery of this number.
     pub fn telling(&self, n: u32) -> Telling<'_> {
         let delivery = DeliveryId { event: self.event.id, n };
-        Telling { event: &self.event, delivery, names: &self.names }
+        Telling { event: &self.event, delivery, names: &self.names, thread: None, plainly: false }
     }
 }
 
@@ -331,14 +329,15 @@ fn without(text: &str, secret: &str) -> String {
 
 /// A URL that is a credential, and those parts of it which are one by themselves: a receiver may say which path it missed.
 fn parts_of(format: &Format, url: &Secret) -> Vec<String> {
-    let mut parts = vec![url.expose().to_owned()];
-    let Ok(parsed) = Url::parse(url.expose()) else { return parts };
-    let shown = formats::shown(format.name, url);
+    let Ok(parsed) = Url::parse(url.expose()) else { return vec![url.expose().to_owned()] };
+    let (mut parts, shown) = (Vec::new(), formats::shown(format.name, url));
     let mut add = |part: &str| {
         if part.len() >= TELLTALE && !shown.contains(part) {
             parts.push(part.to_owned());
         }
     };
+    // A host alone is no credential, and is shown.
+    add(url.expose());
     add(&parsed[Position::BeforePath..]);
     add(parsed.path());
     parsed.path().split('/').for_each(&mut add);
@@ -435,7 +434,7 @@ mod tests {
             for kind in words.catalogue.kinds() {
                 let told = Told::sample(kind, None);
                 for format in formats::FORMATS {
-                    let destination = destination(format, Secret::new(NOWHERE), Fields::new());
+                    let destination = destination(format, Secret::new(format.example), Fields::new());
                     let Some(seen) = request(words, told.telling(0), &destination, NOW) else {
                         panic!("{} {}", kind.name, format.name)
                     };
@@ -506,6 +505,25 @@ mod tests {
     }
 
     #[test]
+    fn a_preview_keeps_the_host_of_a_url_that_has_nothing_else() {
+        with_words(|words| {
+            let (_, kind) = words.catalogue.find("GIT_PUSH").unwrap();
+            let told = Told::sample(kind, None);
+            for (format, url) in [
+                ("matrix", "https://matrix.example.org"),
+                ("matrix", "https://matrix.example.org/"),
+                ("telegram", "https://api.telegram.org"),
+                ("ntfy", "https://ntfy.example.org"),
+            ] {
+                let destination =
+                    destination(formats::find(format).unwrap(), Secret::new(url), Fields::new());
+                let seen = request(words, told.telling(0), &destination, NOW).unwrap();
+                assert!(seen.url.starts_with(&format!("{}/", url.trim_end_matches('/'))), "{}", seen.url);
+            }
+        });
+    }
+
+    #[test]
     fn a_topic_that_the_url_brings_is_hidden_in_the_body_too_however_short_and_no_other_word() {
         with_words(|words| {
             let (_, kind) = words.catalogue.find("GIT_PUSH").unwrap();
@@ -552,7 +570,7 @@ mod tests {
             ("token".to_owned(), Secret::new("s\"cret/1")),
             ("room".to_owned(), Secret::new("general")),
         ]);
-        let destination = destination(&format, Secret::new(NOWHERE), fields);
+        let destination = destination(&format, Secret::new(format.example), fields);
         let mut sensitive = HeaderValue::from_static("c3MvMQ==");
         sensitive.set_sensitive(true);
         let request = Outgoing {

@@ -34,6 +34,10 @@ pub struct Telling<'a> {
     pub delivery: DeliveryId,
     /// Names people use. Not looked at where [`wants_names`] says so.
     pub names: &'a Names,
+    /// What it hangs on where it goes ([`Rendering::thread`]).
+    pub thread: Option<&'a str>,
+    /// As text alone ([`Rendering::plainly`]).
+    pub plainly: bool,
 }
 
 /// What a request is signed with.
@@ -65,6 +69,8 @@ pub fn request(
         fields: &destination.fields,
         event: telling.event,
         delivery: telling.delivery,
+        thread: telling.thread,
+        plainly: telling.plainly,
     };
     let mut rendered = format.request(&rendering, || {
         message::of(words.catalogue, telling.event, telling.names, words.links, Lang::En)

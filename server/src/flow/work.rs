@@ -26,6 +26,8 @@ const EXCERPT: usize = 1024;
 const PLAIN: &str = "the message could not be rendered: a plain one was sent";
 /// On an attempt that was posted twice: the receiver may have seen it twice.
 const RENEWED: &str = "a kept connection had been closed: posted again at once over a new one";
+/// On an attempt that was posted twice because the receiver did not take how the message was put.
+const PLAINLY: &str = "the receiver did not take how the message was put: posted again at once as text alone";
 /// Waits between tries to write down what is done already.
 const RECORD_AGAIN: [Duration; 4] =
     [Duration::from_millis(100), Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(15)];
@@ -66,14 +68,14 @@ async fn attempt(parts: &Parts, work: &Work) -> Result<Recorded, StoreError> {
     if let Some(expires) = work.expires.filter(|expires| *expires <= at) {
         let note = format!("not sent: it was of use until {expires} only");
         let state = State::Dead(Dead::Expired);
-        return record(parts, work, at, Err((note, state))).await;
+        return record(parts, work, at, Err((note, state)), None).await;
     }
-    let said = match &work.recipient {
+    let (said, root) = match &work.recipient {
         Some(recipient) => match insist(|| parts.store.admit(work.ticket, parts.clock.now())).await? {
-            Admission::Go => letter(parts, work, recipient).await?,
+            Admission::Go => (letter(parts, work, recipient).await?, None),
             Admission::Stop(why) => {
                 let note = format!("not sent: {}", says(parts, why, recipient).await?);
-                return record(parts, work, at, Err((note, State::Cancelled(why)))).await;
+                return record(parts, work, at, Err((note, State::Cancelled(why))), None).await;
             }
             // It is held, and its ticket is back.
             Admission::Wait(_) => return Ok(Recorded::Done),
@@ -81,7 +83,7 @@ async fn attempt(parts: &Parts, work: &Work) -> Result<Recorded, StoreError> {
         },
         None => post(parts, work).await?,
     };
-    record(parts, work, at, Ok(said)).await
+    record(parts, work, at, Ok(said), root).await
 }
 
 /// Why a letter is not sent, in words for those who may read the hook. What other owners' letters met is not told: only
@@ -116,6 +118,7 @@ async fn record(
     work: &Work,
     at: Millis,
     said: Result<Said, (String, State)>,
+    root: Option<String>,
 ) -> Result<Recorded, StoreError> {
     let now = parts.clock.now();
     let ticket = work.ticket;
@@ -138,7 +141,7 @@ async fn record(
         excerpt: said.excerpt,
         succeeded: said.outcome == Outcome::Delivered,
     };
-    insist(|| parts.store.record(ticket, attempt.clone(), verdict)).await
+    insist(|| parts.store.record(ticket, attempt.clone(), verdict, root.clone())).await
 }
 
 /// What a receiver's answer means for the delivery: pure but for the luck of the jitter.
@@ -179,7 +182,8 @@ fn verdict(parts: &Parts, work: &Work, said: &Said, now: Millis) -> Verdict {
 
 // ------------------------------------------------------------------------------------------------------- posts
 
-async fn post(parts: &Parts, work: &Work) -> Result<Said, StoreError> {
+/// Also what later messages of its thread hang on, if that is this one.
+async fn post(parts: &Parts, work: &Work) -> Result<(Said, Option<String>), StoreError> {
     let found = work.hook.as_ref().and_then(|loaded| {
         let Way::Webhook { destinations } = &loaded.hook.way else { return None };
         destinations
@@ -188,22 +192,44 @@ async fn post(parts: &Parts, work: &Work) -> Result<Said, StoreError> {
             .zip(loaded.secrets.as_ref())
     });
     let Some((destination, secrets)) = found else {
-        return Ok(never("its destination is not on the hook"));
+        return Ok((never("its destination is not on the hook"), None));
     };
     let Some(format) = (parts.formats)(&destination.format) else {
-        return Ok(never("its format is not known to this version"));
+        return Ok((never("its format is not known to this version"), None));
     };
     let names = if render::wants_names(format) { names(parts, &work.event).await? } else { Names::default() };
     let delivery = work.ticket.delivery;
-    let seal = Seal { secrets, id: &delivery.to_string(), now: parts.clock.now() };
-    let telling = Telling { event: &work.event, delivery, names: &names };
-    let rendered = render::request(parts.words(), telling, format, destination, seal);
-    let Some((request, note)) = told(rendered, work, format.name) else { return Ok(unsaid()) };
-    let said = match parts.egress.post(request).await {
-        Ok(reply) => judged(&reply, (format.classify)(&reply, parts.clock.now())),
-        Err(error) => lost(&error),
+    let id = delivery.to_string();
+    let telling = Telling {
+        event: &work.event,
+        delivery,
+        names: &names,
+        thread: work.thread.as_deref(),
+        plainly: false,
     };
-    Ok(noted(note, said))
+    let rendered = |telling| {
+        let seal = Seal { secrets, id: &id, now: parts.clock.now() };
+        told(render::request(parts.words(), telling, format, destination, seal), work, format.name)
+    };
+    let Some((request, mut note)) = rendered(telling) else { return Ok((unsaid(), None)) };
+    let body = request.body.clone();
+    let mut posted = parts.egress.post(request).await;
+    let mut first = work.thread.is_none();
+    if posted.as_ref().is_ok_and(format.misread)
+        && let Some((request, _)) = rendered(Telling { plainly: true, ..telling })
+        && request.body != body
+    {
+        posted = parts.egress.post(request).await;
+        (note, first) = (Some(PLAINLY), true);
+    }
+    let (said, root) = match posted {
+        Ok(reply) => {
+            let root = format.thread_root.filter(|_| first).and_then(|root| root(&reply));
+            (judged(&reply, (format.classify)(&reply, parts.clock.now())), root)
+        }
+        Err(error) => (lost(&error), None),
+    };
+    Ok((noted(note, said), root))
 }
 
 /// What is sent, and what is to be noted of it; `None` if nothing can be said.
@@ -270,7 +296,7 @@ async fn letter(parts: &Parts, work: &Work, recipient: &Recipient) -> Result<Sai
     let names = names(parts, &work.event).await?;
     let hook: Option<&Hook> = work.hook.as_ref().map(|loaded| &loaded.hook);
     let delivery = work.ticket.delivery;
-    let telling = Telling { event: &work.event, delivery, names: &names };
+    let telling = Telling { event: &work.event, delivery, names: &names, thread: None, plainly: false };
     let lang = work.lang.as_deref().map(Lang::of);
     let stop = hook.and_then(|hook| stop_link(parts, hook, recipient));
     let rendered = render::letter(parts.words_in(lang), telling, recipient, hook, stop.as_ref());

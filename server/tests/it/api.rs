@@ -485,6 +485,25 @@ async fn a_parameter_nobody_knows_and_a_fact_that_cannot_be_so_are_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_list_of_formats_says_what_each_takes_and_can() {
+    let api = Api::start().await;
+    let got = api.op("GET", "/formats", Value::Null).await;
+    let of = |name: &str| {
+        let items = got.body["items"].as_array().unwrap();
+        items.iter().find(|item| item["name"] == name).unwrap().clone()
+    };
+    let topic = json!({"what": "topic", "max": 60, "unit": "characters"});
+    assert!(of("zulip")["limits"].as_array().unwrap().contains(&topic), "{}", got.text);
+    let facts = json!({"what": "facts", "max": 25, "unit": null});
+    assert!(of("discord")["limits"].as_array().unwrap().contains(&facts), "{}", got.text);
+    let can = json!({"threads": "resource", "resolves": false, "updates": false, "once": true});
+    assert_eq!(of("matrix")["can"], can);
+    assert_eq!(of("pagerduty")["can"]["resolves"], true);
+    assert_eq!(of("raw")["limits"], json!([]));
+    api.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_url_of_another_service_is_refused_and_one_of_a_closed_service_is_saved_with_a_warning() {
     let api = Api::start().await;
     let acme = api.organisation("Acme").await;
@@ -498,6 +517,9 @@ async fn a_url_of_another_service_is_refused_and_one_of_a_closed_service_is_save
         ("discord", "https://discord.com/channels/1/2", "https://discord.com/api/webhooks/"),
         ("teams", "https://teams.microsoft.com/l/channel/1", "When a Teams webhook request is received"),
         ("google-chat", "https://chat.google.com/room/A", "https://chat.googleapis.com/v1/spaces/"),
+        ("mattermost", "https://discord.com/channels/1/2", "another service"),
+        ("slack", "https://hooks.slack.com./triggers/T/1/x", "https://hooks.slack.com/services/"),
+        ("flowdock", "https://relay.example.org/messages", "flow_token"),
     ] {
         let got = api.op("POST", &hooks, hook(format, url)).await;
         assert_eq!(got.problem(), (400, "invalid", "urls[0].url"), "{format} {url}: {}", got.text);
@@ -512,6 +534,12 @@ async fn a_url_of_another_service_is_refused_and_one_of_a_closed_service_is_save
         "{}",
         saved.text
     );
+    for format in ["raw", "cloudevents"] {
+        let chat = "https://hooks.slack.com/services/T00000000/B00000000/aaaaaaaaaaaaaaaaaaaaaaaa";
+        let saved = api.op("POST", &hooks, hook(format, chat)).await;
+        let warning = saved.body["warnings"][0].as_str().unwrap();
+        assert!(saved.status == 201 && warning.contains("choose the format `slack`"), "{}", saved.text);
+    }
     let relay =
         api.op("POST", &hooks, hook("flowdock", "https://relay.example.org/v1/messages/chat/x")).await;
     assert_eq!((relay.status, &relay.body["warnings"]), (201, &Value::Null));

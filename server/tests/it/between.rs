@@ -220,8 +220,8 @@ macro_rules! passed_on {
                 Ok(leased)
             }
 
-            async fn record(&self, ticket: Ticket, attempt: Attempt, verdict: Verdict) -> Stored<Recorded> {
-                let recorded = self.step(self.stored("record", self.store.record(ticket, attempt, verdict))).await?;
+            async fn record(&self, ticket: Ticket, attempt: Attempt, verdict: Verdict, root: Option<String>) -> Stored<Recorded> {
+                let recorded = self.step(self.stored("record", self.store.record(ticket, attempt, verdict, root))).await?;
                 self.given_back();
                 Ok(recorded)
             }

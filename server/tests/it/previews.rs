@@ -490,6 +490,13 @@ async fn the_command_line_previews_samples_without_a_server() {
     );
     let (_, head) = out.split_once("\n\n").unwrap();
     assert!(serde_json::from_str::<Value>(head).is_ok(), "{out}");
+    for format in FORMATS {
+        let (code, out, err) =
+            here(&format!("preview DEPLOYMENT_FAIL --format {} --json", format.name)).await;
+        assert_eq!((code, err.as_str()), (0, ""), "{}: {out}", format.name);
+        let value: Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(value["items"][0]["format"], format.name, "{out}");
+    }
     let (code, out, _) = here("preview GIT_PUSH --format email --lang fr --json").await;
     let value: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, &value["items"][0]["format"]), (0, &json!("email")), "{out}");

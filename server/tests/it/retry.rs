@@ -1,6 +1,7 @@
 //! When a delivery is tried again, when it is not, and when it waits for a decision.
 
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use http::Method;
@@ -165,6 +166,64 @@ async fn a_message_that_cannot_even_be_said_plainly_waits_for_a_version_that_can
         attempts[0].note.as_deref(),
         Some("not sent: the message could not be rendered, not even plainly")
     );
+}
+
+/// Strangers who give these answers one after the other, wherever they are asked.
+fn one_by_one(answers: &'static [(u16, &'static str)]) -> Strangers {
+    let asked = AtomicUsize::new(0);
+    Strangers::new(move |_, _| {
+        let (status, words) = answers[asked.fetch_add(1, Ordering::Relaxed)];
+        Say::Words(status, words)
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn later_messages_hang_on_the_first_one_of_their_thread_and_on_another_where_that_is_not_known() {
+    let mut world = World::new(one_by_one(&[
+        (200, r#"{"event_id":"$one"}"#),
+        (200, r#"{"event_id":"$two"}"#),
+        (400, r#"{"errcode":"M_UNKNOWN","error":"Can't send relation to unknown event"}"#),
+        (200, r#"{"event_id":"$three"}"#),
+        (200, r#"{"event_id":"$four"}"#),
+    ]))
+    .await;
+    world.webhook(PUSH, &[("matrix", "https://matrix.example.org")], None).await;
+    world.run(16);
+    for _ in 0..4 {
+        world.post(PUSH, "topic", None).await;
+        world.settled().await;
+    }
+    let roots: Vec<Option<String>> = world
+        .strangers
+        .heard()
+        .iter()
+        .map(|heard| {
+            let body: serde_json::Value = serde_json::from_str(&heard.body).unwrap();
+            body["m.relates_to"]["event_id"].as_str().map(str::to_owned)
+        })
+        .collect();
+    let roots: Vec<Option<&str>> = roots.iter().map(Option::as_deref).collect();
+    assert_eq!(roots, [None, Some("$one"), Some("$one"), None, Some("$three")]);
+    assert_eq!(world.states().await, [State::Delivered; 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_whose_markup_is_not_read_is_posted_once_more_as_text() {
+    const NO: &str = r#"{"ok":false,"error_code":400,"description":"Bad Request: can't parse entities"}"#;
+    for (second, state) in
+        [((200, r#"{"ok":true}"#), State::Delivered), ((400, NO), State::Dead(Dead::Refused))]
+    {
+        let answers: &'static [_] = Box::leak(Box::new([(400, NO), second]));
+        let mut world = World::new(one_by_one(answers)).await;
+        world.webhook(PUSH, &[("telegram", "https://api.telegram.org/bot1:A/sendMessage")], None).await;
+        let heard = tell(&mut world).await;
+        assert!(heard.len() == 2 && heard[0].body.contains("parse_mode"), "{heard:?}");
+        assert!(!heard[1].body.contains("parse_mode"), "{heard:?}");
+        let delivery = world.delivery().await;
+        assert_eq!((delivery.state, delivery.attempts), (state, 1));
+        let note = world.attempts(&delivery).await.remove(0).note.unwrap();
+        assert!(note.contains("as text alone"), "{note}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,6 +17,8 @@ use crate::world::Hands;
 pub enum Say {
     /// HTTP status, or SMTP code: 2xx, 4xx and 5xx are what they are there.
     Status(u16),
+    /// HTTP status and body.
+    Words(u16, &'static str),
     /// HTTP status and `Retry-After`.
     Later(u16, &'static str),
     /// Nobody is at that address (SMTP 550 5.1.1).
@@ -47,7 +49,7 @@ pub struct Heard {
 impl Heard {
     /// Whether it was taken.
     pub fn taken(&self) -> bool {
-        matches!(self.said, Say::Status(200..=299) | Say::Hang(200..=299))
+        matches!(self.said, Say::Status(200..=299) | Say::Words(200..=299, _) | Say::Hang(200..=299))
     }
 }
 
@@ -178,13 +180,18 @@ impl Egress for Strangers {
         let id = request.headers.iter().find(|(name, _)| name == "webhook-id");
         let id = id.map(|(_, value)| value.to_str().unwrap().to_owned()).unwrap_or_default();
         let body = String::from_utf8(request.body.to_vec()).unwrap();
+        let mut words = "ok";
         let (status, retry_after) = match self.ask(request.url.expose(), id, body).await {
             Say::Status(status) | Say::Hang(status) => (status, None),
+            Say::Words(status, said) => {
+                words = said;
+                (status, None)
+            }
             Say::Later(status, when) => (status, Some(when.to_owned())),
             Say::Break | Say::Nobody => return Err(SendError::Network("the connection broke".to_owned())),
             Say::Closed => return Err(SendError::Closed("flowdock")),
         };
-        Ok(Reply { status, retry_after, body: Bytes::from_static(b"ok"), renewed: false })
+        Ok(Reply { status, retry_after, body: Bytes::from_static(words.as_bytes()), renewed: false })
     }
 
     async fn trace(&self, request: Outgoing) -> Traced {
@@ -194,14 +201,14 @@ impl Egress for Strangers {
     async fn mail(&self, letter: Letter) -> Posted {
         let body = format!("{}\n{}", letter.subject, letter.text);
         match self.ask(&letter.to, letter.message_id, body).await {
-            Say::Status(code @ 500..) | Say::Hang(code @ 500..) => {
+            Say::Status(code @ 500..) | Say::Hang(code @ 500..) | Say::Words(code @ 500.., _) => {
                 Posted::Refused(Some(code), "no".to_owned())
             }
-            Say::Status(code @ 400..) | Say::Hang(code @ 400..) => {
+            Say::Status(code @ 400..) | Say::Hang(code @ 400..) | Say::Words(code @ 400.., _) => {
                 Posted::Again(Some(code), "not now".to_owned())
             }
             Say::Nobody => Posted::NoSuchAddress(550, "5.1.1 no such user".to_owned()),
-            Say::Status(_) | Say::Hang(_) => Posted::Accepted("2.0.0 ok".to_owned()),
+            Say::Status(_) | Say::Hang(_) | Say::Words(..) => Posted::Accepted("2.0.0 ok".to_owned()),
             Say::Later(..) | Say::Break | Say::Closed => {
                 Posted::Again(None, "the connection broke".to_owned())
             }

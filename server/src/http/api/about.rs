@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
 use sonnette_core::formats::FORMATS;
+use sonnette_core::formats::cut::Unit;
 use sonnette_core::model::{Caller, Role};
 
 use super::super::access::Asker;
@@ -55,9 +56,17 @@ pub(super) async fn formats(_asker: Asker) -> Json<Value> {
                 "secret": field.secret, "required": field.required,
             })
         });
+        let limits = format.limits.iter().map(|limit| {
+            json!({"what": limit.what, "max": limit.max, "unit": limit.unit.map(Unit::name)})
+        });
         json!({
             "name": format.name, "title": format.title, "signed": format.signed, "secretUrl": format.secret_url,
             "fields": fields.collect::<Vec<_>>(),
+            "limits": limits.collect::<Vec<_>>(),
+            "can": {
+                "threads": format.can.threads.as_str(), "resolves": format.can.resolves,
+                "updates": format.can.updates, "once": format.can.once,
+            },
         })
     });
     Json(json!({"items": list.collect::<Vec<_>>()}))
