@@ -353,6 +353,39 @@ async fn a_put_keeps_what_this_surface_cannot_say() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_credential_kept_for_one_host_is_never_sent_to_another() {
+    let cloud = Cloud::start("").await;
+    let (here, there) = ("http://127.0.0.1:8999/api/v1/messages", "http://127.0.0.1:8998/api/v1/messages");
+    let key = "k".repeat(32);
+    let fields = |key: &str| json!({"email": "bot@example.com", "key": key, "channel": "ops"});
+    let hook = |url: &str, fields: Value| json!({"kind": "webhook", "name": "n", "urls": [{"format": "zulip", "url": url, "fields": fields}]});
+    let made = cloud.api.op("POST", &format!("/owners/{}/hooks", cloud.acme), hook(here, fields(&key))).await;
+    let ours = format!("/hooks/{}", made.id());
+    let dst = made.body["urls"][0]["id"].clone();
+    let theirs = format!("{}/{}", cloud.hooks("webhooks"), made.id());
+    let moved = |url: &str| json!({"name": "n", "urls": [{"format": "zulip", "url": url}]});
+
+    let got = cloud.admin("PUT", &theirs, moved(there)).await;
+    let (status, _, words) = error(&got);
+    assert!(status == 400 && words.contains("urls[0].fields.key: ") && words.contains("`key`"), "{words}");
+    let mut named = moved(there);
+    named["urls"][0]["id"] = dst;
+    for body in [hook(there, fields("…")), moved(there), named] {
+        let got = cloud.api.op("PUT", &ours, body).await;
+        assert_eq!(got.problem(), (400, "invalid", "urls[0].fields.key"), "{}", got.text);
+    }
+    let now = cloud.api.op("GET", &ours, Value::Null).await.body;
+    assert_eq!(now["urls"], made.body["urls"], "nothing is stored");
+
+    // Elsewhere on the same host it stays, and given again it goes along.
+    let path = "http://127.0.0.1:8999/api/v1/messages?a=b";
+    assert_eq!(cloud.admin("PUT", &theirs, moved(path)).await.body["urls"][0]["url"], path);
+    let got = cloud.api.op("PUT", &ours, hook(there, fields(&"n".repeat(32)))).await;
+    assert_eq!((got.status, &got.body["urls"][0]["url"]), (200, &json!(there)), "{}", got.text);
+    cloud.api.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn urls_are_whole_for_those_who_may_change_them_and_masked_for_others() {
     let cloud = Cloud::start("").await;
     let (bob, token) = cloud.api.user("bob@example.com").await;
@@ -573,10 +606,13 @@ async fn deployments_are_read_off_the_events_newest_first() {
                 .await;
         }
     }
-    let usual = cloud.admin("GET", &path, Value::Null).await.body;
-    let rows = usual.as_array().unwrap();
-    let uuids: Vec<_> = rows.iter().map(|row| row["uuid"].as_str().unwrap().to_owned()).collect();
-    assert_eq!(uuids, (2..12).rev().map(|n| format!("deployment_{n}")).collect::<Vec<_>>());
+    let all = cloud.admin("GET", &path, Value::Null).await.body;
+    let rows = all.as_array().unwrap();
+    let uuids = |rows: &[Value]| -> Vec<_> {
+        rows.iter().map(|row| row["uuid"].as_str().unwrap().to_owned()).collect()
+    };
+    let expected: Vec<_> = (0..12).rev().map(|n| format!("deployment_{n}")).collect();
+    assert_eq!(uuids(rows), expected, "all, where no limit is given");
     let states: Vec<_> = rows.iter().take(3).map(|row| row["state"].as_str().unwrap()).collect();
     assert_eq!(states, ["WIP", "FAIL", "OK"]);
     assert_eq!(
@@ -584,17 +620,35 @@ async fn deployments_are_read_off_the_events_newest_first() {
         (&json!("DEPLOY"), &json!("c0ffee"), &json!("Git"))
     );
     assert!(rows[0]["date"].is_i64());
-    assert_eq!(
-        cloud
-            .admin("GET", &format!("{path}?limit=2&offset=0"), Value::Null)
-            .await
-            .body
-            .as_array()
-            .unwrap()
-            .len(),
-        2
-    );
+    for (asked, part) in [
+        ("limit=2&offset=0", 0..2),
+        ("limit=2&offset=3", 3..5),
+        ("offset=10", 10..12),
+        ("limit=10&offset=18446744073709551615", 12..12),
+        ("limit=0", 0..1),
+    ] {
+        let got = cloud.admin("GET", &format!("{path}?{asked}"), Value::Null).await.body;
+        assert_eq!(uuids(got.as_array().unwrap()), expected[part], "{asked}");
+    }
     assert_eq!(error(&cloud.admin("GET", &format!("{path}?limit=x"), Value::Null).await).0, 400);
+    cloud.api.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deployments_are_found_behind_thousands_of_other_events() {
+    let cloud = Cloud::start("").await;
+    let data = json!({"id": cloud.app, "uuid": "deployment_old", "state": "WIP"});
+    cloud.event("DEPLOYMENT_ACTION_BEGIN", &cloud.acme, data).await;
+    let push = json!({"event": "GIT_PUSH", "ownerId": cloud.acme, "data": {"appId": cloud.app}});
+    let batch = format!("{push}\n").repeat(500);
+    for _ in 0..5 {
+        let kind = [("content-type", "application/x-ndjson")];
+        let got = cloud.api.send(&cloud.api.operator, "POST", "/api/v1/events", &kind, batch.clone()).await;
+        assert!(got.status < 300, "{}", got.text);
+    }
+    let path = format!("/v2/organisations/{}/applications/{}/deployments?limit=10", cloud.acme, cloud.app);
+    let rows = cloud.admin("GET", &path, Value::Null).await.body;
+    assert_eq!(rows[0]["uuid"], "deployment_old", "{rows}");
     cloud.api.running.stop().await;
 }
 
