@@ -278,7 +278,7 @@ async fn a_form_that_points_a_webhook_at_another_host_asks_for_its_credentials_a
     let mut alice = Browser::of(&acme.api, "alice@example.com").await;
     let list = format!("/o/{}/webhooks", acme.id);
     let key = "k".repeat(32);
-    let (here, there) = ("http://127.0.0.1:9/api/v1/messages", "http://127.0.0.1:7/api/v1/messages");
+    let (here, there) = ("http://127.0.0.1:8999/api/v1/messages", "http://127.0.0.1:8998/api/v1/messages");
     let given = json!({"email": "bot@example.com", "key": key, "channel": "ops"});
     let hook =
         json!({"kind": "webhook", "name": "n", "urls": [{"format": "zulip", "url": here, "fields": given}]});
@@ -306,7 +306,7 @@ async fn a_form_that_points_a_webhook_at_another_host_asks_for_its_credentials_a
         (&edit, there, "…", "test", 422, true),
         (&format!("{list}/preview"), there, "…", "", 200, true),
         (&format!("{list}/preview"), here, "…", "", 200, false),
-        (&edit, "http://127.0.0.1:9/api/v1/messages?a=b", "…", "save", 303, false),
+        (&edit, "http://127.0.0.1:8999/api/v1/messages?a=b", "…", "save", 303, false),
     ] {
         let all = fields(url, key, button);
         let all: Vec<_> = all.iter().map(|(name, value)| (*name, value.as_str())).collect();

@@ -18,6 +18,7 @@ mod mail;
 mod power;
 mod previews;
 mod program;
+mod renewed;
 mod retry;
 mod sign_in;
 mod stops;

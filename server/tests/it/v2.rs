@@ -3,9 +3,16 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
+use sha2::Sha512;
+use sonnette::world::SystemClock;
+use sonnette_core::ports::Clock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use url::form_urlencoded::byte_serialize;
 
 use crate::api::{Api, Got};
 
@@ -582,6 +589,54 @@ async fn who_one_is_and_what_one_belongs_to_is_told_in_the_platforms_shapes() {
     let operator = cloud.ask(&cloud.api.operator, "GET", "/v2/self", Value::Null).await;
     assert_eq!(error(&operator).0, 403, "an operator token is nobody, but it is right");
     cloud.api.running.stop().await;
+}
+
+/// An `Authorization` that signs a GET of this URL, which has no query, with HMAC-SHA512.
+pub fn signed(url: &str, pair: &str, nonce: &str) -> String {
+    let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
+    let (token, secret) = pair.split_once('.').unwrap();
+    // A little ahead, as of a second in which no server of ours has started.
+    let seconds = SystemClock.now() / 1_000 + 2;
+    let parameters = [
+        ("oauth_consumer_key", "T5nFjKeHH4AIlEveuGhB5S3xg8T19e"),
+        ("oauth_nonce", nonce),
+        ("oauth_signature_method", "HMAC-SHA512"),
+        ("oauth_timestamp", &seconds.to_string()),
+        ("oauth_token", token),
+    ];
+    let pairs = parameters.map(|(name, value)| format!("{name}={}", encoded(value))).join("&");
+    let base = format!("GET&{}&{}", encoded(url), encoded(&pairs));
+    let key = format!("MgVMqTr6fWlf2M0tkC2MXOnhfqBWDT&{secret}");
+    let mut mac = <Hmac<Sha512> as KeyInit>::new_from_slice(key.as_bytes()).unwrap();
+    mac.update(base.as_bytes());
+    let signature = STANDARD.encode(mac.finalize().into_bytes());
+    format!("OAuth {}, oauth_signature=\"{}\"", pairs.replace('&', ", "), encoded(&signature))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signature_is_for_the_url_the_client_called_as_a_trusted_proxy_tells_it() {
+    let forwarded = |host: &'static str| [("x-forwarded-proto", "https"), ("x-forwarded-host", host)];
+    for (settings, trusted) in [("[server]\ntrusted_proxies = [\"127.0.0.0/8\"]\n", true), ("", false)] {
+        let api = Api::with(settings).await;
+        let (alice, pair) = api.user("alice@example.com").await;
+        let ask = async |authorization: &str, forwarded: &[(&str, &str)]| {
+            let headers: Vec<_> =
+                forwarded.iter().copied().chain([("authorization", authorization)]).collect();
+            api.send("", "GET", "/v2/self/id", &headers, "").await
+        };
+        let outside = signed("https://api.example.org/v2/self/id", &pair, "n");
+        assert_eq!(ask(&outside, &[]).await.status, 401, "nobody says so");
+        assert_eq!(ask(&outside, &forwarded("api.example.net")).await.status, 401, "another address");
+        let got = ask(&outside, &forwarded("api.example.org, inner")).await;
+        assert_eq!(got.status, if trusted { 200 } else { 401 }, "{}", got.text);
+        if trusted {
+            assert_eq!(got.body, alice);
+            assert_eq!(ask(&outside, &forwarded("api.example.org")).await.status, 401, "a replay");
+        }
+        let inside = signed(&format!("http://{}/v2/self/id", api.address), &pair, "m");
+        assert_eq!(ask(&inside, &[]).await.status, 200, "without a proxy");
+        api.running.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
