@@ -5,6 +5,8 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
 import { CcApiClient } from '@clevercloud/client/cc-api-client.js';
+import { CreateApplicationCommand } from '@clevercloud/client/cc-api-commands/application/create-application-command.js';
+import { DeleteApplicationCommand } from '@clevercloud/client/cc-api-commands/application/delete-application-command.js';
 import { CreateEmailNotificationCommand } from '@clevercloud/client/cc-api-commands/notification/create-email-notification-command.js';
 import { CreateWebhookNotificationCommand } from '@clevercloud/client/cc-api-commands/notification/create-webhook-notification-command.js';
 import { DeleteEmailNotificationCommand } from '@clevercloud/client/cc-api-commands/notification/delete-email-notification-command.js';
@@ -25,7 +27,7 @@ const FAMILIES = {
 for (const tls of [false, true]) {
   describe(`the library over ${tls ? 'https' : 'http'}`, () => {
     let world;
-    before(async () => (world = await World.start({ tls })));
+    before(async () => (world = await World.start({ tls, settings: ['[clever_cloud]', 'applications = true'] })));
     after(() => world.end());
 
     const oauth = ({ token, secret }) => {
@@ -72,6 +74,29 @@ for (const tls of [false, true]) {
         await assert.rejects(again, { message: '[404]: hook not found', code: '20010' });
       });
     }
+
+    test('commands create and delete an application, and hooks about it, in one\'s own space too', async () => {
+      const client = oauth(world.alice);
+      for (const ownerId of [(await world.space()).org, world.alice.id]) {
+        await world.unhook(ownerId);
+        const app = await client.send(new CreateApplicationCommand({ ownerId, name: 'made here', instance: { slug: 'node' } }));
+        assert.deepEqual([app.name, app.ownerId, app.branches], ['made here', ownerId, ['master']]);
+        assert.match(app.id, /^app_/);
+        const urls = [{ format: 'raw', url: 'https://example.com' }];
+        const scope = [app.id];
+        const hook = await client.send(new CreateWebhookNotificationCommand({ ownerId, name: 'hook', urls, scope }));
+        assert.deepEqual([hook.ownerId, hook.urls, hook.scope], [ownerId, urls, scope]);
+        const targets = [{ type: 'user' }];
+        const mail = await client.send(new CreateEmailNotificationCommand({ ownerId, name: 'mail', targets, scope }));
+        assert.deepEqual([mail.ownerId, mail.targets, mail.scope], [ownerId, targets, scope]);
+        assert.deepEqual(await client.send(new ListWebhookNotificationCommand({ ownerId })), [hook]);
+        assert.deepEqual(await client.send(new ListEmailNotificationCommand({ ownerId })), [mail]);
+        const gone = { ownerId, applicationId: app.id };
+        assert.equal(await client.send(new DeleteApplicationCommand(gone)), null);
+        await assert.rejects(client.send(new DeleteApplicationCommand(gone)), { message: '[404]: application not found', code: '20010' });
+        await world.unhook(ownerId);
+      }
+    });
 
     test('commands with wrong credentials are refused with the platform\'s own number', async () => {
       const wrong = { ...world.alice, secret: world.bob.secret };

@@ -66,6 +66,7 @@ macro_rules! conformance {
             a_refused_event_makes_nothing_known,
             a_deletion_is_matched_before_it_is_learnt,
             pages_of_events_give_each_once,
+            a_page_of_events_is_narrowed_by_resource_and_kinds_and_says_where_it_ends,
             whoever_reads_on_gets_each_event_once_in_order,
             a_look_stays_within_its_room_but_gives_one_event_whatever_its_size,
             a_quiet_owners_event_is_found_behind_very_many_of_others,

@@ -388,6 +388,15 @@ pub trait Store: Send + Sync + 'static {
     async fn event(&self, id: EventId) -> Stored<Option<Event>>;
     /// An owner's events, newest first.
     async fn events(&self, owner: OwnerId, page: Page<EventId>) -> Stored<Vec<Event>>;
+    /// Of this page of an owner's events, newest first, those of `kinds` about a resource; and the last event of the page,
+    /// of whatever kind, after which the next begins. `None` if the page is empty: there are no more.
+    async fn events_about(
+        &self,
+        owner: OwnerId,
+        resource: ResourceId,
+        kinds: &'static [&'static str],
+        page: Page<EventId>,
+    ) -> Stored<(Vec<Event>, Option<EventId>)>;
     /// What came after each place, oldest first, with the reader's roles: read at one moment, so that what somebody may
     /// not read any more is known before it is handed out.
     async fn ahead(&self, look: Look) -> Stored<Ahead>;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use sonnette_core::ids::{EventId, OwnerId};
+use sonnette_core::ids::{EventId, OwnerId, ResourceId};
 use sonnette_core::model::{DAY, Draft, Fact, HookState, Ingested, SECOND, State, Target, Way};
 use sonnette_core::ports::{Page, Turn};
 
@@ -364,6 +364,47 @@ pub async fn pages_of_events_give_each_once(world: World) {
     let stranger = OwnerId::User(user(ANN));
     let none = world.store().events(stranger, Page { after: None, limit: 5 }).await.expect("listed");
     assert!(none.is_empty());
+}
+
+/// See the name.
+pub async fn a_page_of_events_is_narrowed_by_resource_and_kinds_and_says_where_it_ends(world: World) {
+    let app = application(APPLICATION);
+    let about = |kind: &str, app: Option<&ResourceId>| {
+        let mut draft = world.draft(kind);
+        draft.resource = app.cloned();
+        draft
+    };
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        let drafts = vec![
+            about("DEPLOYMENT_SUCCESS", Some(&app)),
+            about("GIT_PUSH", Some(&app)),
+            about("DEPLOYMENT_SUCCESS", None),
+            about("DEPLOYMENT_FAIL", Some(&app)),
+        ];
+        for ingested in world.ingest(drafts).await {
+            let Ingested::Accepted(id) = ingested else { panic!("{ingested:?}") };
+            ids.insert(0, id);
+        }
+    }
+    let expected: Vec<_> = ids.chunks(4).flat_map(|four| [four[0], four[3]]).collect();
+    let kinds: &'static [&'static str] = &["DEPLOYMENT_SUCCESS", "DEPLOYMENT_FAIL"];
+    for limit in [1, 5, 100] {
+        let (mut found, mut after, mut pages) = (Vec::new(), None, 0);
+        loop {
+            let page = Page { after, limit };
+            let (events, last) =
+                world.store().events_about(OWNER, app.clone(), kinds, page).await.expect("read");
+            found.extend(events.iter().map(|event| event.id));
+            let Some(last) = last else { break };
+            assert_eq!(last, ids[(ids.len() - 1).min((pages + 1) * limit - 1)], "the page is {limit} long");
+            (after, pages) = (Some(last), pages + 1);
+        }
+        assert_eq!(found, expected, "{limit}");
+    }
+    let none =
+        world.store().events_about(OWNER, application(2), kinds, Page { after: None, limit: 100 }).await;
+    assert_eq!(none.expect("read").0, []);
 }
 
 /// See the name.

@@ -369,6 +369,16 @@ impl Store for Sqlite {
         self.read(move |db, _| seeing::events(db, owner, page)).await
     }
 
+    async fn events_about(
+        &self,
+        owner: OwnerId,
+        resource: ResourceId,
+        kinds: &'static [&'static str],
+        page: Page<EventId>,
+    ) -> Stored<(Vec<Event>, Option<EventId>)> {
+        self.read(move |db, _| seeing::events_about(db, owner, &resource, kinds, page)).await
+    }
+
     async fn ahead(&self, look: Look) -> Stored<Ahead> {
         self.read(move |db, _| ahead::ahead(db, look)).await
     }

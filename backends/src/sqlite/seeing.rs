@@ -3,7 +3,7 @@
 //! Lists by owner or hook walk the buckets from the newest down; inside one, rows are in the order of their ids.
 
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
-use sonnette_core::ids::{DeliveryId, DestinationId, EventId, HookId, OwnerId};
+use sonnette_core::ids::{DeliveryId, DestinationId, EventId, HookId, OwnerId, ResourceId};
 use sonnette_core::model::{Attempt, Delivery, Event, State};
 use sonnette_core::ports::{DeliveryFilter, Page};
 
@@ -45,6 +45,38 @@ pub(super) fn events(db: &Connection, owner: OwnerId, page: Page<EventId>) -> ru
         }
     }
     Ok(found)
+}
+
+pub(super) fn events_about(
+    db: &Connection,
+    owner: OwnerId,
+    resource: &ResourceId,
+    kinds: &[&str],
+    page: Page<EventId>,
+) -> rusqlite::Result<(Vec<Event>, Option<EventId>)> {
+    let before = page.after.map_or(i64::MAX, |id| id.0);
+    let (mut found, mut looked, mut last) = (Vec::new(), 0, None);
+    // Frames are long, and most are not asked for.
+    let mut statement = db.prepare_cached(
+        "SELECT id, kind, resource FROM events INDEXED BY events_by_owner
+         WHERE bucket = ?1 AND owner = ?2 AND id < ?3 ORDER BY id DESC LIMIT ?4",
+    )?;
+    for bucket in buckets(db, 0, before)? {
+        let mut rows = statement.query(params![bucket, Col(owner), before, limit(page.limit - looked)])?;
+        while let Some(row) = rows.next()? {
+            let id = EventId(row.get(0)?);
+            let kind = row.get_ref(1)?.as_str()?;
+            let about = row.get_ref(2)?.as_str_or_null()?;
+            (looked, last) = (looked + 1, Some(id));
+            if about == Some(resource.as_str()) && kinds.contains(&kind) {
+                found.extend(event(db, id)?);
+            }
+        }
+        if looked >= page.limit {
+            break;
+        }
+    }
+    Ok((found, last))
 }
 
 const DELIVERY: &str = "d.event, d.n, (SELECT kind FROM events WHERE id = d.event), d.hook, d.destination,

@@ -33,15 +33,6 @@ pub struct House {
     pub lang: Lang,
 }
 
-/// How a reader stops the letters of a hook, without signing in.
-#[derive(Debug, Clone)]
-pub struct Stop {
-    /// Takes RFC 8058's one-click post, and shows a page to people. Whoever has it may use it.
-    pub url: Secret,
-    /// An address that takes the same wish by mail.
-    pub mailto: Option<String>,
-}
-
 /// For whom a letter is written.
 #[derive(Debug, Clone, Copy)]
 pub struct Reader<'a> {
@@ -49,8 +40,9 @@ pub struct Reader<'a> {
     pub recipient: &'a Recipient,
     /// In which language.
     pub lang: Lang,
-    /// How they stop such letters; `None` for letters that cannot be refused.
-    pub stop: Option<&'a Stop>,
+    /// Where they stop a hook's letters without signing in: it takes RFC 8058's one-click post, and shows a page to people.
+    /// Whoever has it may use it. `None` for letters that cannot be refused.
+    pub stop: Option<&'a Secret>,
 }
 
 /// The longest subject, in characters.
@@ -124,7 +116,7 @@ fn subject(message: &Message, owner: Option<&str>) -> String {
 fn headers(
     house: &House,
     message: &Message,
-    stop: Option<&Stop>,
+    stop: Option<&Secret>,
     hook: Option<&Hook>,
 ) -> Vec<(String, String)> {
     let plain = |text: &str| -> String {
@@ -143,8 +135,7 @@ fn headers(
         ("References", root),
     ];
     if let Some(stop) = stop {
-        let mailto = stop.mailto.as_ref().map(|address| format!(", <mailto:{address}>")).unwrap_or_default();
-        headers.push(("List-Unsubscribe", format!("<{}>{mailto}", stop.url.expose())));
+        headers.push(("List-Unsubscribe", format!("<{}>", stop.expose())));
         headers.push(("List-Unsubscribe-Post", "List-Unsubscribe=One-Click".to_owned()));
     }
     headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
@@ -192,7 +183,7 @@ impl Page {
                 .take(LINKS)
                 .collect(),
             reason: reason(message, reader, hook, owner),
-            stop: reader.stop.map(|stop| stop.url.expose().to_owned()).unwrap_or_default(),
+            stop: reader.stop.map(|stop| stop.expose().to_owned()).unwrap_or_default(),
             say,
             house: one_line(&house.name),
             color: match message.severity {
@@ -420,7 +411,7 @@ mod tests {
         let event = samples::event(&message);
         let delivery = DeliveryId { event: event.id, n: 1 };
         let recipient = Recipient { address: "alice@example.com".into(), user: None };
-        let stop = Stop { url: Secret::new("https://notifications.example/u/token"), mailto: None };
+        let stop = Secret::new("https://notifications.example/u/token");
         let reader = Reader { recipient: &recipient, lang: Lang::Fr, stop: Some(&stop) };
         let hook = hook("ops");
         let write = |message: &dyn Fn() -> Message| {
@@ -463,7 +454,7 @@ mod tests {
             author: Some("Alice Martin".into()),
         };
         let recipient = Recipient { address: "alice@example.com".into(), user: None };
-        let stop = Stop { url: Secret::new("https://notifications.example/u/token"), mailto: None };
+        let stop = Secret::new("https://notifications.example/u/token");
         let shown = |text: &str| text.replace('\u{200B}', "<ZWSP>");
         for kind in catalogue.kinds() {
             let mut letters = String::new();
@@ -483,8 +474,7 @@ mod tests {
 
     #[test]
     fn nothing_hostile_gets_through_a_letter() {
-        let url = Secret::new("https://console.example/u/token");
-        let stop = Stop { url, mailto: None };
+        let stop = Secret::new("https://console.example/u/token");
         let recipient = Recipient { address: "alice@example.com".into(), user: None };
         let delivery = DeliveryId { event: EventId(7), n: 1 };
         let write = |words: &str| {
@@ -541,10 +531,7 @@ mod tests {
             verp::Bounces { address: "bounces@paas.example".into(), key: sealer.key(verp::PURPOSE) };
         let house = House { bounces: Some(bounces), ..house() };
         let recipient = Recipient { address: "alice@example.com".into(), user: None };
-        let stop = Stop {
-            url: Secret::new("https://notifications.example/u/token"),
-            mailto: Some("stop@paas.example".into()),
-        };
+        let stop = Secret::new("https://notifications.example/u/token");
         let delivery = DeliveryId { event: EventId(7), n: 1 };
         let reader = Reader { recipient: &recipient, lang: Lang::En, stop: Some(&stop) };
         let letter = letter(&house, message, delivery, reader, Some(&hook("ops")), None);
@@ -552,10 +539,7 @@ mod tests {
             |name: &str| letter.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
         assert_eq!(header("References"), Some("<app_33333333-3333-4333-8333-333333333333@paas.example>"));
         assert_eq!(header("In-Reply-To"), header("References"));
-        assert_eq!(
-            header("List-Unsubscribe"),
-            Some("<https://notifications.example/u/token>, <mailto:stop@paas.example>")
-        );
+        assert_eq!(header("List-Unsubscribe"), Some("<https://notifications.example/u/token>"));
         assert_eq!(header("List-Unsubscribe-Post"), Some("List-Unsubscribe=One-Click"));
         assert_eq!(header("Feedback-ID").unwrap().split(':').count(), 4);
         assert!(letter.text.contains("https://notifications.example/u/token"));

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
+use sonnette_core::destinations::same_place;
 use sonnette_core::formats::{self, Format, HIDDEN};
 use sonnette_core::model::{Destination, Fields, Hook, Target, Way};
 use sonnette_core::secret::Secret;
@@ -88,9 +89,10 @@ impl TypedUrl {
             .collect()
     }
 
-    /// The same, with what is kept in the place of what is hidden.
+    /// The same, with what is kept in the place of what is hidden, as far as it would be kept.
     pub(super) fn whole_fields(&self, format: &Format, before: Option<&Destination>) -> Fields {
-        let kept = before.filter(|one| one.format == format.name).map(|one| &one.fields);
+        let here = |one: &&Destination| self.whole_url(before).is_some_and(|url| same_place(&one.url, &url));
+        let kept = before.filter(|one| one.format == format.name).filter(here).map(|one| &one.fields);
         self.fields_of(format)
             .into_iter()
             .filter_map(|(name, value)| {

@@ -7,7 +7,6 @@ use sonnette_core::catalogue::{Catalogue, Kind};
 use sonnette_core::formats::{self, Format, HIDDEN};
 use sonnette_core::ids::{DeliveryId, DestinationId, HookId, OwnerId};
 use sonnette_core::lang::Lang;
-use sonnette_core::mail::Stop;
 use sonnette_core::message;
 use sonnette_core::model::{
     Destination, Event, Fields, Hook, HookState, Millis, Recipient, SigningSecrets, Target, Way,
@@ -237,10 +236,8 @@ pub(super) fn shown_letter(
     recipient: &Recipient,
     hook: Option<&Hook>,
 ) -> Result<Letter, String> {
-    let stop = hook.zip(desk.public_url).map(|(_, public_url)| Stop {
-        url: Secret::new(stops::page(public_url, "u", NO_TOKEN)),
-        mailto: None,
-    });
+    let stop =
+        hook.zip(desk.public_url).map(|(_, public_url)| Secret::new(stops::page(public_url, "u", NO_TOKEN)));
     let letter = render::letter(desk.words, telling, recipient, hook, stop.as_ref());
     letter.sent().ok_or_else(|| UNSAID.to_owned())
 }

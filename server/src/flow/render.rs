@@ -6,10 +6,11 @@ use sonnette_core::catalogue::Catalogue;
 use sonnette_core::formats::{Format, Render, Rendered, Rendering};
 use sonnette_core::ids::DeliveryId;
 use sonnette_core::lang::Lang;
-use sonnette_core::mail::{self, House, Reader, Stop};
+use sonnette_core::mail::{self, House, Reader};
 use sonnette_core::message::{self, LinkTemplates};
 use sonnette_core::model::{Destination, Event, Hook, Millis, Recipient, SigningSecrets};
 use sonnette_core::ports::{Letter, Names, Outgoing};
+use sonnette_core::secret::Secret;
 use sonnette_core::signing;
 
 /// What the installation adds to an event: its words, its links, its name.
@@ -102,7 +103,7 @@ pub fn letter(
     telling: Telling<'_>,
     recipient: &Recipient,
     hook: Option<&Hook>,
-    stop: Option<&Stop>,
+    stop: Option<&Secret>,
 ) -> Rendered<Letter> {
     let message = || message::of(words.catalogue, telling.event, telling.names, words.links, words.lang);
     let kind = words.catalogue.find(&telling.event.kind).map(|(_, kind)| kind);

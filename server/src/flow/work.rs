@@ -349,11 +349,10 @@ fn tells_again(last: Millis, now: Millis) -> Option<Millis> {
 }
 
 /// How the reader stops this hook's letters.
-pub(super) fn stop_link(parts: &Parts, hook: &Hook, recipient: &Recipient) -> Option<mail::Stop> {
+pub(super) fn stop_link(parts: &Parts, hook: &Hook, recipient: &Recipient) -> Option<Secret> {
     let public_url = parts.public_url.as_deref()?;
     let link = StopLink { hook: hook.id, address: recipient.address.clone() };
-    let url = Secret::new(stops::page(public_url, "u", &link.token(&parts.sealer)));
-    Some(mail::Stop { url, mailto: None })
+    Some(Secret::new(stops::page(public_url, "u", &link.token(&parts.sealer))))
 }
 
 /// Asks the store, again if it cannot now. While it cannot, this place in the window stays taken, and so nothing new is

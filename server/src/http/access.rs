@@ -17,7 +17,7 @@ use sonnette_core::secret::Secret;
 use subtle::ConstantTimeEq;
 
 use super::Site;
-use super::signed::Noted;
+use super::signed::{Kept, Noted};
 use super::v2::error::V2Error;
 use crate::contract::problem::{Id, Problem};
 
@@ -176,8 +176,9 @@ impl Site {
         urls: &[String],
     ) -> Result<Option<Caller>, Problem> {
         let now = self.parts.clock.now();
-        // What has no time is the same for every request. No text begins with this byte, so no bearer token has this digest.
-        let lasting = (read.method == oauth::Method::Plaintext && read.timestamp.is_none())
+        // What has neither time nor nonce is the same for every request. No text begins with this byte, so no bearer token has this digest.
+        let same = read.timestamp.is_none() && read.nonce.is_none();
+        let lasting = (read.method == oauth::Method::Plaintext && same)
             .then(|| Sha256::new().chain_update([0xff]).chain_update(header).finalize().into());
         if let Some(caller) = lasting.and_then(|digest| self.known.get(&digest, now)) {
             return Ok(Some(caller));
@@ -192,23 +193,28 @@ impl Site {
         if !read.verify(method, urls, &consumer.secret, &secret) {
             return Ok(None);
         }
-        if let Some(seconds) = read.timestamp {
-            let at = seconds.saturating_mul(SECOND);
-            if now.abs_diff(at) > NEAR.unsigned_abs() {
-                tracing::debug!(%user, "a signed request is more than 5 minutes from our time");
+        let at = read.timestamp.map(|seconds| seconds.saturating_mul(SECOND));
+        if at.is_some_and(|at| now.abs_diff(at) > NEAR.unsigned_abs()) {
+            tracing::debug!(%user, "a signed request is more than 5 minutes from our time");
+            return Ok(None);
+        }
+        // Only now: who cannot sign must not fill the memory.
+        match read.nonce.as_ref().map(|nonce| self.nonces.note(read, nonce, Kept::of(at, NEAR, now), now)) {
+            Some(Noted::Again) => {
+                tracing::debug!(%user, "a signed request came twice");
                 return Ok(None);
             }
-            // Only now: who cannot sign must not fill the memory.
-            match read.nonce.as_ref().map(|nonce| self.nonces.note(read, nonce, at + NEAR, now)) {
-                Some(Noted::Again) => {
-                    tracing::debug!(%user, "a signed request came twice");
-                    return Ok(None);
-                }
-                Some(Noted::Full) => {
-                    return Err(Problem::new(Id::Busy, "too many signed requests; try again in a moment"));
-                }
-                Some(Noted::New) | None => {}
+            Some(Noted::Full) => {
+                return Err(Problem::new(Id::Busy, "too many signed requests; try again in a moment"));
             }
+            Some(Noted::Before) => {
+                return Err(Problem::new(
+                    Id::Busy,
+                    "by its time, this request was signed before the server started, which cannot know whether it came \
+                     before; try again in a moment, and set your clock if that does not help",
+                ));
+            }
+            Some(Noted::New) | None => {}
         }
         let caller = Caller::Person { user, operator };
         if let Some(digest) = lasting {

@@ -78,8 +78,8 @@ impl Site {
         streams: Arc<Hub>,
         console: Console,
     ) -> Self {
-        let (known, nonces, bodies) =
-            (access::Known::default(), signed::Nonces::default(), body::Budget::default());
+        let (known, bodies) = (access::Known::default(), body::Budget::default());
+        let nonces = signed::Nonces::new(parts.clock.now());
         Self {
             parts,
             guard,
@@ -111,6 +111,7 @@ pub fn router(site: Arc<Site>) -> Router {
         // Clients put paths behind their `API_HOST` as it is; with a slash at its end there are two.
         .nest("//v2", v2::routes())
         .route("/v2/events/event-socket", get(event_socket::open))
+        .route("//v2/events/event-socket", get(event_socket::open))
         .route("/healthz", get(healthz))
         .merge(console::routes(&site))
         .fallback(console::nowhere)

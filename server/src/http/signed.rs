@@ -102,11 +102,40 @@ pub(super) enum Noted {
     Again,
     /// There is no room.
     Full,
+    /// By its time it may have been seen by a process before this one.
+    Before,
+}
+
+/// How long a nonce is remembered.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Kept {
+    /// When the request was made, if it says so.
+    at: Option<Millis>,
+    until: Millis,
+    /// Until when it may be remembered already.
+    or: Millis,
+}
+
+impl Kept {
+    /// That of a request is remembered as long as its time is near ours; without a time, for `near` to twice that.
+    pub(super) fn of(at: Option<Millis>, near: Millis, now: Millis) -> Self {
+        match at {
+            Some(at) => Self { at: Some(at), until: at + near, or: at + near },
+            None => {
+                // Times that are few, so that it is known where to look.
+                let or = (now.div_euclid(near) + 1) * near;
+                Self { at: None, until: or + near, or }
+            }
+        }
+    }
 }
 
 /// The nonces of requests that could still be replayed.
-#[derive(Default)]
-pub(super) struct Nonces(Mutex<Seen>);
+pub(super) struct Nonces {
+    /// When we began to remember.
+    since: Millis,
+    seen: Mutex<Seen>,
+}
 
 #[derive(Default)]
 struct Seen {
@@ -116,9 +145,16 @@ struct Seen {
 }
 
 impl Nonces {
-    /// Remembers the nonce of a request that is refused after `until` anyway. A nonce is one of its consumer, token and
-    /// timestamp (RFC 5849 §3.3).
-    pub(super) fn note(&self, of: &Authorization, nonce: &str, until: Millis, now: Millis) -> Noted {
+    /// None seen yet, from `since` on.
+    pub(super) fn new(since: Millis) -> Self {
+        Self { since, seen: Mutex::default() }
+    }
+
+    /// Remembers the nonce of a request. A nonce is one of its consumer, token and timestamp (RFC 5849 §3.3).
+    pub(super) fn note(&self, of: &Authorization, nonce: &str, kept: Kept, now: Millis) -> Noted {
+        if kept.at.is_some_and(|at| at < self.since) {
+            return Noted::Before;
+        }
         let whose = cut(Sha256::digest(&of.token));
         // No text has this byte: neighbours cannot be taken for each other.
         let which = Sha256::new()
@@ -127,7 +163,7 @@ impl Nonces {
             .chain_update(&of.token)
             .chain_update([0xff]);
         let which = cut(which.chain_update(nonce).finalize());
-        let seen = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = &mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some((_, holder, _)) = seen.nonces.first().copied().filter(|(until, ..)| *until < now) {
             seen.nonces.pop_first();
             if let Entry::Occupied(mut count) = seen.each.entry(holder) {
@@ -137,14 +173,14 @@ impl Nonces {
                 }
             }
         }
-        if seen.nonces.contains(&(until, whose, which)) {
+        if [kept.until, kept.or].iter().any(|until| seen.nonces.contains(&(*until, whose, which))) {
             return Noted::Again;
         }
         let mine = seen.each.get(&whose).copied().unwrap_or_default();
         if seen.nonces.len() >= MOST || mine >= MOST_EACH {
             return Noted::Full;
         }
-        seen.nonces.insert((until, whose, which));
+        seen.nonces.insert((kept.until, whose, which));
         seen.each.insert(whose, mine + 1);
         Noted::New
     }
@@ -213,30 +249,56 @@ mod tests {
         Authorization::parse(&header).unwrap()
     }
 
+    /// Made at this time, and near for a hundred.
+    fn at(at: Millis) -> Kept {
+        Kept::of(Some(at), 100, 0)
+    }
+
     #[test]
     fn a_nonce_is_taken_once_in_its_window_for_each_token_and_time() {
-        let nonces = Nonces::default();
-        assert_eq!(nonces.note(&of("t"), "n", 100, 0), Noted::New);
-        assert_eq!(nonces.note(&of("t"), "n", 100, 100), Noted::Again);
-        assert_eq!(nonces.note(&of("u"), "n", 100, 100), Noted::New, "another token");
-        assert_eq!(nonces.note(&of("t"), "m", 100, 100), Noted::New, "another nonce");
-        assert_eq!(nonces.note(&of("t"), "n", 101, 100), Noted::New, "another time");
-        assert_eq!(nonces.note(&of("v"), "n", 400, 200), Noted::New);
-        let seen = nonces.0.lock().unwrap();
+        let nonces = Nonces::new(0);
+        assert_eq!(nonces.note(&of("t"), "n", at(0), 0), Noted::New);
+        assert_eq!(nonces.note(&of("t"), "n", at(0), 100), Noted::Again);
+        assert_eq!(nonces.note(&of("u"), "n", at(0), 100), Noted::New, "another token");
+        assert_eq!(nonces.note(&of("t"), "m", at(0), 100), Noted::New, "another nonce");
+        assert_eq!(nonces.note(&of("t"), "n", at(1), 100), Noted::New, "another time");
+        assert_eq!(nonces.note(&of("v"), "n", at(300), 202), Noted::New);
+        let seen = nonces.seen.lock().unwrap();
         assert_eq!((seen.nonces.len(), seen.each.len()), (1, 1), "what is past is forgotten");
     }
 
     #[test]
+    fn a_nonce_without_a_time_is_taken_once_in_a_while_and_then_forgotten() {
+        for first in [0, 1, 50, 99] {
+            let nonces = Nonces::new(1_000);
+            let note = |now: Millis| nonces.note(&of("t"), "n", Kept::of(None, 100, now), now);
+            assert_eq!(note(first), Noted::New);
+            for now in first..=first + 100 {
+                assert_eq!(note(now), Noted::Again, "{first} {now}");
+            }
+            assert_eq!(note(first + 201), Noted::New, "memory has an end");
+            assert_eq!(nonces.seen.lock().unwrap().nonces.len(), 1);
+        }
+    }
+
+    #[test]
+    fn what_was_made_before_our_memory_begins_is_not_taken_for_new() {
+        let nonces = Nonces::new(50);
+        assert_eq!(nonces.note(&of("t"), "n", at(49), 60), Noted::Before);
+        assert_eq!(nonces.note(&of("t"), "n", at(50), 60), Noted::New);
+    }
+
+    #[test]
     fn when_the_memory_is_full_requests_are_refused_and_nothing_is_forgotten() {
-        let nonces = Nonces::default();
+        let nonces = Nonces::new(0);
         let busy = of("busy");
         for n in 0..MOST_EACH {
-            assert_eq!(nonces.note(&busy, &n.to_string(), 100, 0), Noted::New);
+            assert_eq!(nonces.note(&busy, &n.to_string(), at(0), 0), Noted::New);
         }
-        assert_eq!(nonces.note(&busy, "more", 100, 0), Noted::Full);
-        assert_eq!(nonces.note(&busy, "0", 100, 0), Noted::Again);
-        assert_eq!(nonces.note(&of("other"), "more", 100, 0), Noted::New, "others go on");
-        assert_eq!(nonces.note(&busy, "more", 300, 101), Noted::New, "once there is room again");
+        assert_eq!(nonces.note(&busy, "more", at(0), 0), Noted::Full);
+        assert_eq!(nonces.note(&busy, "0", at(0), 0), Noted::Again);
+        assert_eq!(nonces.note(&of("other"), "more", at(0), 0), Noted::New, "others go on");
+        assert_eq!(nonces.note(&busy, "more", at(200), 101), Noted::New, "once there is room again");
     }
 
     #[test]

@@ -17,8 +17,16 @@ use super::line::{Gone, Line, Said};
 use crate::contract::problem::{Id, Problem};
 use crate::http::{Credential, Site};
 
-/// The URLs a client may have signed for the first message: the library signs the first, others were documented.
-pub(crate) const SIGNED: [&str; 3] = ["/v2/events/", "/v2/events", "/v2/events/event-socket"];
+/// The URLs a client may have signed for the first message: the library signs the first, others were documented. With two
+/// slashes where its `API_HOST` ends in one.
+pub(crate) const SIGNED: [&str; 6] = [
+    "/v2/events/",
+    "/v2/events",
+    "/v2/events/event-socket",
+    "//v2/events/",
+    "//v2/events",
+    "//v2/events/event-socket",
+];
 /// How long the first message may take.
 const FIRST: Duration = Duration::from_secs(10);
 /// Heartbeats a client may leave unanswered.

@@ -276,6 +276,7 @@ passed_on! {
     write_privately(letter: PrivateLetter, now: Millis) -> Option<EventId>;
     event(id: EventId) -> Option<Event>;
     events(owner: OwnerId, page: Page<EventId>) -> Vec<Event>;
+    events_about(owner: OwnerId, resource: ResourceId, kinds: &'static [&'static str], page: Page<EventId>) -> (Vec<Event>, Option<EventId>);
     ahead(look: Look) -> Ahead;
     add_hook(hook: Hook, secret: Option<Secret>, now: Millis) -> Changed;
     replace_hook(hook: Hook, now: Millis) -> Changed;

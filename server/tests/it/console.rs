@@ -273,6 +273,50 @@ async fn a_webhook_is_added_by_its_url_alone_edited_paused_resumed_and_deleted()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_form_that_points_a_webhook_at_another_host_asks_for_its_credentials_again() {
+    let acme = Acme::start().await;
+    let mut alice = Browser::of(&acme.api, "alice@example.com").await;
+    let list = format!("/o/{}/webhooks", acme.id);
+    let key = "k".repeat(32);
+    let (here, there) = ("http://127.0.0.1:8999/api/v1/messages", "http://127.0.0.1:8998/api/v1/messages");
+    let given = json!({"email": "bot@example.com", "key": key, "channel": "ops"});
+    let hook =
+        json!({"kind": "webhook", "name": "n", "urls": [{"format": "zulip", "url": here, "fields": given}]});
+    let made = acme.api.op("POST", &format!("/owners/{}/hooks", acme.id), hook).await;
+    let edit = format!("{list}/{}", made.id());
+    let form = alice.get(&edit).await;
+    let (version, id) = (form.field("version"), form.field("id.0"));
+    assert_eq!(form.field("field.0.zulip.key"), "…");
+    let fields = |url: &'static str, key: &'static str, button: &'static str| {
+        [
+            ("version", version.clone()),
+            ("id.0", id.clone()),
+            ("hook", made.id()),
+            ("url.0", url.to_owned()),
+            ("format.0", "zulip".to_owned()),
+            ("field.0.zulip.email", "bot@example.com".to_owned()),
+            ("field.0.zulip.key", key.to_owned()),
+            ("field.0.zulip.channel", "ops".to_owned()),
+            ("name", "n".to_owned()),
+            (button, "1".to_owned()),
+        ]
+    };
+    for (path, url, key, button, status, complains) in [
+        (&edit, there, "…", "save", 422, true),
+        (&edit, there, "…", "test", 422, true),
+        (&format!("{list}/preview"), there, "…", "", 200, true),
+        (&format!("{list}/preview"), here, "…", "", 200, false),
+        (&edit, "http://127.0.0.1:8999/api/v1/messages?a=b", "…", "save", 303, false),
+    ] {
+        let all = fields(url, key, button);
+        let all: Vec<_> = all.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let seen = alice.post(path, &all, &form).await;
+        assert_eq!((seen.status, seen.says("`key`")), (status, complains), "{path} {url} {button} {seen:#?}");
+        assert!(!seen.html.contains(&"k".repeat(32)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_e_mail_hook_of_ones_own_replaces_the_default_one() {
     let acme = Acme::start().await;
     let mut alice = Browser::of(&acme.api, "alice@example.com").await;

@@ -19,6 +19,7 @@ mod mail;
 mod power;
 mod previews;
 mod program;
+mod renewed;
 mod retry;
 mod sign_in;
 mod stops;

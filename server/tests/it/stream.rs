@@ -18,6 +18,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use crate::api::Api;
+use crate::v2::signed;
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -618,5 +619,95 @@ async fn a_socket_that_answers_no_heartbeat_is_let_go_and_one_that_does_stays() 
     assert_eq!(tokio::join!(silent.end(), answers).0, 1008);
     let event = post(&api, &alice, "CREDITS_ADDED", json!({})).await;
     assert_eq!(id_of(&lively.frame().await), event);
+    api.running.stop().await;
+}
+
+/// What a request for a stream is answered with, before anything of it is read.
+async fn status(api: &Api, path: &str, token: &str) -> u16 {
+    let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
+    let request = http::Request::builder()
+        .uri(format!("http://{}{path}", api.address))
+        .header("authorization", format!("Bearer {token}"));
+    let response = soon("an answer", client.request(request.body(Empty::new()).unwrap())).await.unwrap();
+    response.status().as_u16()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_listen_is_one_table() {
+    let api = Api::start().await;
+    let acme = api.organisation("Acme").await;
+    let app = json!({"kind": "application", "name": "web"});
+    let app = api.op("POST", &format!("/owners/{acme}/resources"), app).await.id();
+    // Role; the application asked for as one's own, the owner's streams, and whether the event socket opens and tells.
+    for (role, own, streams, opens, tells) in [
+        ("ADMIN", 200, 200, true, true),
+        ("MANAGER", 200, 200, true, true),
+        ("DEVELOPER", 200, 200, true, true),
+        ("ACCOUNTING", 200, 200, true, true),
+        ("stranger", 404, 403, true, false),
+        ("operator", 403, 200, false, false),
+        ("nobody", 401, 401, false, false),
+    ] {
+        let (user, token) = match role {
+            "operator" => (acme.clone(), api.operator.clone()),
+            "nobody" => (acme.clone(), "wrong.credentials".to_owned()),
+            _ => api.user(&format!("{}@example.com", role.to_lowercase())).await,
+        };
+        if tells {
+            let path = format!("/organisations/{acme}/members/{user}");
+            assert_eq!(api.op("PUT", &path, json!({"role": role})).await.status, 200);
+        }
+        let got = api.send(&token, "GET", &format!("/v2/self/applications/{app}"), &[], "").await;
+        assert_eq!(got.status, own, "{role} {}", got.text);
+        assert_eq!(status(&api, &format!("/api/v1/owners/{acme}/stream"), &token).await, streams, "{role}");
+        let socket = Socket::open(&api, &format!("/api/v1/owners/{acme}/socket"), &token).await;
+        let answered = match socket {
+            Ok(_) => 200,
+            Err(tungstenite::Error::Http(response)) => response.status().as_u16(),
+            Err(other) => panic!("{role}: {other}"),
+        };
+        assert_eq!(answered, streams, "{role}");
+
+        if !opens {
+            let mut socket = Socket::open(&api, "/v2/events/event-socket", "").await.unwrap();
+            let first = json!({"message_type": "oauth", "authorization": format!("Bearer {token}")});
+            socket.say(&first.to_string()).await;
+            assert!(socket.text().await.contains("2001"), "{role}");
+            assert_eq!(socket.end().await, 4001, "{role}");
+            continue;
+        }
+        let mut socket = Socket::of(&api, &format!("Bearer {token}")).await;
+        let theirs = post(&api, &acme, "GIT_PUSH", json!({"appId": app})).await;
+        let own = post(&api, &user, "CREDITS_ADDED", json!({})).await;
+        let first = id_of(&socket.frame().await);
+        assert_eq!(first, if tells { theirs } else { own }, "{role}");
+    }
+    api.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_opened_the_event_socket_once_does_not_open_it_again() {
+    let api = Api::start().await;
+    let (_, pair) = api.user("alice@example.com").await;
+    let once = format!(r#"{}, oauth_nonce="n""#, plaintext(&pair));
+    drop(Socket::of(&api, &once).await);
+    let mut again = Socket::open(&api, "//v2/events/event-socket", "").await.unwrap();
+    again.say(&json!({"message_type": "oauth", "authorization": once}).to_string()).await;
+    let error: Value = serde_json::from_str(&again.text().await).unwrap();
+    assert_eq!((&error["id"], again.end().await), (&json!(2001), 4001), "{error}");
+    api.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_host_with_a_slash_at_its_end_reaches_the_event_socket_too() {
+    let api = Api::start().await;
+    let (alice, pair) = api.user("alice@example.com").await;
+    let mut socket = Socket::open(&api, "//v2/events/event-socket", "").await.unwrap();
+    let url = format!("http://{}//v2/events/", api.address);
+    let signed = signed(&url, &pair, "n");
+    socket.say(&json!({"message_type": "oauth", "authorization": signed}).to_string()).await;
+    assert_eq!(socket.text().await, r#"{"message_type":"socket_ready"}"#);
+    let event = post(&api, &alice, "CREDITS_ADDED", json!({})).await;
+    assert_eq!(id_of(&socket.frame().await), event);
     api.running.stop().await;
 }

@@ -3,9 +3,16 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
+use sha2::Sha512;
+use sonnette::world::SystemClock;
+use sonnette_core::ports::Clock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use url::form_urlencoded::byte_serialize;
 
 use crate::api::{Api, Got};
 
@@ -358,6 +365,39 @@ async fn a_put_keeps_what_this_surface_cannot_say() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_credential_kept_for_one_host_is_never_sent_to_another() {
+    let cloud = Cloud::start("").await;
+    let (here, there) = ("http://127.0.0.1:8999/api/v1/messages", "http://127.0.0.1:8998/api/v1/messages");
+    let key = "k".repeat(32);
+    let fields = |key: &str| json!({"email": "bot@example.com", "key": key, "channel": "ops"});
+    let hook = |url: &str, fields: Value| json!({"kind": "webhook", "name": "n", "urls": [{"format": "zulip", "url": url, "fields": fields}]});
+    let made = cloud.api.op("POST", &format!("/owners/{}/hooks", cloud.acme), hook(here, fields(&key))).await;
+    let ours = format!("/hooks/{}", made.id());
+    let dst = made.body["urls"][0]["id"].clone();
+    let theirs = format!("{}/{}", cloud.hooks("webhooks"), made.id());
+    let moved = |url: &str| json!({"name": "n", "urls": [{"format": "zulip", "url": url}]});
+
+    let got = cloud.admin("PUT", &theirs, moved(there)).await;
+    let (status, _, words) = error(&got);
+    assert!(status == 400 && words.contains("urls[0].fields.key: ") && words.contains("`key`"), "{words}");
+    let mut named = moved(there);
+    named["urls"][0]["id"] = dst;
+    for body in [hook(there, fields("…")), moved(there), named] {
+        let got = cloud.api.op("PUT", &ours, body).await;
+        assert_eq!(got.problem(), (400, "invalid", "urls[0].fields.key"), "{}", got.text);
+    }
+    let now = cloud.api.op("GET", &ours, Value::Null).await.body;
+    assert_eq!(now["urls"], made.body["urls"], "nothing is stored");
+
+    // Elsewhere on the same host it stays, and given again it goes along.
+    let path = "http://127.0.0.1:8999/api/v1/messages?a=b";
+    assert_eq!(cloud.admin("PUT", &theirs, moved(path)).await.body["urls"][0]["url"], path);
+    let got = cloud.api.op("PUT", &ours, hook(there, fields(&"n".repeat(32)))).await;
+    assert_eq!((got.status, &got.body["urls"][0]["url"]), (200, &json!(there)), "{}", got.text);
+    cloud.api.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn urls_are_whole_for_those_who_may_change_them_and_masked_for_others() {
     let cloud = Cloud::start("").await;
     let (bob, token) = cloud.api.user("bob@example.com").await;
@@ -556,6 +596,54 @@ async fn who_one_is_and_what_one_belongs_to_is_told_in_the_platforms_shapes() {
     cloud.api.running.stop().await;
 }
 
+/// An `Authorization` that signs a GET of this URL, which has no query, with HMAC-SHA512.
+pub fn signed(url: &str, pair: &str, nonce: &str) -> String {
+    let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
+    let (token, secret) = pair.split_once('.').unwrap();
+    // A little ahead, as of a second in which no server of ours has started.
+    let seconds = SystemClock.now() / 1_000 + 2;
+    let parameters = [
+        ("oauth_consumer_key", "T5nFjKeHH4AIlEveuGhB5S3xg8T19e"),
+        ("oauth_nonce", nonce),
+        ("oauth_signature_method", "HMAC-SHA512"),
+        ("oauth_timestamp", &seconds.to_string()),
+        ("oauth_token", token),
+    ];
+    let pairs = parameters.map(|(name, value)| format!("{name}={}", encoded(value))).join("&");
+    let base = format!("GET&{}&{}", encoded(url), encoded(&pairs));
+    let key = format!("MgVMqTr6fWlf2M0tkC2MXOnhfqBWDT&{secret}");
+    let mut mac = <Hmac<Sha512> as KeyInit>::new_from_slice(key.as_bytes()).unwrap();
+    mac.update(base.as_bytes());
+    let signature = STANDARD.encode(mac.finalize().into_bytes());
+    format!("OAuth {}, oauth_signature=\"{}\"", pairs.replace('&', ", "), encoded(&signature))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signature_is_for_the_url_the_client_called_as_a_trusted_proxy_tells_it() {
+    let forwarded = |host: &'static str| [("x-forwarded-proto", "https"), ("x-forwarded-host", host)];
+    for (settings, trusted) in [("[server]\ntrusted_proxies = [\"127.0.0.0/8\"]\n", true), ("", false)] {
+        let api = Api::with(settings).await;
+        let (alice, pair) = api.user("alice@example.com").await;
+        let ask = async |authorization: &str, forwarded: &[(&str, &str)]| {
+            let headers: Vec<_> =
+                forwarded.iter().copied().chain([("authorization", authorization)]).collect();
+            api.send("", "GET", "/v2/self/id", &headers, "").await
+        };
+        let outside = signed("https://api.example.org/v2/self/id", &pair, "n");
+        assert_eq!(ask(&outside, &[]).await.status, 401, "nobody says so");
+        assert_eq!(ask(&outside, &forwarded("api.example.net")).await.status, 401, "another address");
+        let got = ask(&outside, &forwarded("api.example.org, inner")).await;
+        assert_eq!(got.status, if trusted { 200 } else { 401 }, "{}", got.text);
+        if trusted {
+            assert_eq!(got.body, alice);
+            assert_eq!(ask(&outside, &forwarded("api.example.org")).await.status, 401, "a replay");
+        }
+        let inside = signed(&format!("http://{}/v2/self/id", api.address), &pair, "m");
+        assert_eq!(ask(&inside, &[]).await.status, 200, "without a proxy");
+        api.running.stop().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn deployments_are_read_off_the_events_newest_first() {
     let cloud = Cloud::start("").await;
@@ -578,10 +666,13 @@ async fn deployments_are_read_off_the_events_newest_first() {
                 .await;
         }
     }
-    let usual = cloud.admin("GET", &path, Value::Null).await.body;
-    let rows = usual.as_array().unwrap();
-    let uuids: Vec<_> = rows.iter().map(|row| row["uuid"].as_str().unwrap().to_owned()).collect();
-    assert_eq!(uuids, (2..12).rev().map(|n| format!("deployment_{n}")).collect::<Vec<_>>());
+    let all = cloud.admin("GET", &path, Value::Null).await.body;
+    let rows = all.as_array().unwrap();
+    let uuids = |rows: &[Value]| -> Vec<_> {
+        rows.iter().map(|row| row["uuid"].as_str().unwrap().to_owned()).collect()
+    };
+    let expected: Vec<_> = (0..12).rev().map(|n| format!("deployment_{n}")).collect();
+    assert_eq!(uuids(rows), expected, "all, where no limit is given");
     let states: Vec<_> = rows.iter().take(3).map(|row| row["state"].as_str().unwrap()).collect();
     assert_eq!(states, ["WIP", "FAIL", "OK"]);
     assert_eq!(
@@ -589,17 +680,35 @@ async fn deployments_are_read_off_the_events_newest_first() {
         (&json!("DEPLOY"), &json!("c0ffee"), &json!("Git"))
     );
     assert!(rows[0]["date"].is_i64());
-    assert_eq!(
-        cloud
-            .admin("GET", &format!("{path}?limit=2&offset=0"), Value::Null)
-            .await
-            .body
-            .as_array()
-            .unwrap()
-            .len(),
-        2
-    );
+    for (asked, part) in [
+        ("limit=2&offset=0", 0..2),
+        ("limit=2&offset=3", 3..5),
+        ("offset=10", 10..12),
+        ("limit=10&offset=18446744073709551615", 12..12),
+        ("limit=0", 0..1),
+    ] {
+        let got = cloud.admin("GET", &format!("{path}?{asked}"), Value::Null).await.body;
+        assert_eq!(uuids(got.as_array().unwrap()), expected[part], "{asked}");
+    }
     assert_eq!(error(&cloud.admin("GET", &format!("{path}?limit=x"), Value::Null).await).0, 400);
+    cloud.api.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deployments_are_found_behind_thousands_of_other_events() {
+    let cloud = Cloud::start("").await;
+    let data = json!({"id": cloud.app, "uuid": "deployment_old", "state": "WIP"});
+    cloud.event("DEPLOYMENT_ACTION_BEGIN", &cloud.acme, data).await;
+    let push = json!({"event": "GIT_PUSH", "ownerId": cloud.acme, "data": {"appId": cloud.app}});
+    let batch = format!("{push}\n").repeat(500);
+    for _ in 0..5 {
+        let kind = [("content-type", "application/x-ndjson")];
+        let got = cloud.api.send(&cloud.api.operator, "POST", "/api/v1/events", &kind, batch.clone()).await;
+        assert!(got.status < 300, "{}", got.text);
+    }
+    let path = format!("/v2/organisations/{}/applications/{}/deployments?limit=10", cloud.acme, cloud.app);
+    let rows = cloud.admin("GET", &path, Value::Null).await.body;
+    assert_eq!(rows[0]["uuid"], "deployment_old", "{rows}");
     cloud.api.running.stop().await;
 }
 

@@ -1,6 +1,7 @@
 //! An application's deployments, read off the events that tell of them.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 use sonnette_core::model::{Event, Millis};
@@ -41,6 +42,9 @@ struct Row {
 #[derive(Debug)]
 pub struct Deployments {
     rows: Vec<Row>,
+    /// Where the row of each deployment is.
+    places: HashMap<String, usize>,
+    offset: usize,
     limit: usize,
 }
 
@@ -55,9 +59,13 @@ struct Frame<'a> {
 }
 
 impl Deployments {
-    /// At most so many.
-    pub fn new(limit: usize) -> Self {
-        Self { rows: Vec::new(), limit }
+    /// The kinds that tell of deployments.
+    pub const KINDS: &'static [&'static str] =
+        &["DEPLOYMENT_ACTION_BEGIN", "DEPLOYMENT_ACTION_END", "DEPLOYMENT_SUCCESS", "DEPLOYMENT_FAIL"];
+
+    /// At most `limit`, behind the newest `offset`.
+    pub fn new(offset: usize, limit: usize) -> Self {
+        Self { rows: Vec::new(), places: HashMap::new(), offset, limit }
     }
 
     /// Takes the next older event. `false` once an older one can hardly add anything.
@@ -75,10 +83,11 @@ impl Deployments {
         let text = |name: &str| data[name].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
         // Without it nobody can say which deployment is meant.
         let Some(uuid) = text("uuid") else { return true };
-        let at = match self.rows.iter().position(|row| row.uuid == uuid) {
-            Some(at) => at,
-            None if self.rows.len() == self.limit => return false,
+        let at = match self.places.get(&uuid) {
+            Some(at) => *at,
+            None if self.rows.len() == self.offset.saturating_add(self.limit) => return false,
             None => {
+                self.places.insert(uuid.clone(), self.rows.len());
                 let (date, state) = (frame.date, text("state").unwrap_or_else(|| usual.to_owned()));
                 self.rows.push(Row {
                     uuid,
@@ -121,7 +130,7 @@ impl Deployments {
             instances: 1,
             author: Author { id: row.author, name: None },
         };
-        self.rows.into_iter().map(shown).collect()
+        self.rows.into_iter().skip(self.offset).map(shown).collect()
     }
 }
 
@@ -141,7 +150,7 @@ mod tests {
 
     #[test]
     fn each_deployment_is_one_row_with_its_latest_state_and_the_date_it_began() {
-        let mut found = Deployments::new(2);
+        let mut found = Deployments::new(0, 2);
         for (kind, date, data, more) in [
             (
                 "DEPLOYMENT_ACTION_BEGIN",

@@ -51,10 +51,15 @@ struct World {
 }
 
 async fn world() -> World {
+    world_from(THEN).await
+}
+
+/// A process that starts then.
+async fn world_from(start: Millis) -> World {
     let dir = tempfile::tempdir().unwrap();
     let config =
         config::read(&Sources { data: Some(dir.path().join("data")), ..Sources::default() }).unwrap();
-    let clock = Arc::new(Hands(AtomicI64::new(THEN)));
+    let clock = Arc::new(Hands(AtomicI64::new(start)));
     let (store, sealer) = crate::app::open_store(&config, Arc::new(SystemLuck)).unwrap();
     let user: UserId = USER.parse().unwrap();
     let fact = Fact::User {
@@ -192,6 +197,27 @@ async fn plaintext_is_let_in_as_long_as_the_pair_holds() {
     assert_eq!(world.who(PLAIN).await, person(), "known for a moment");
     world.later(KNOWN_FOR);
     assert_eq!(world.who(PLAIN).await, None);
+}
+
+#[tokio::test]
+async fn a_nonce_is_checked_without_a_time_too() {
+    let world = world().await;
+    let once = format!(r#"{PLAIN}, oauth_nonce="n""#);
+    assert_eq!((world.who(&once).await, world.who(&once).await), (person(), None));
+    world.later(NEAR);
+    assert_eq!(world.who(&once).await, None);
+    assert_eq!(world.who(&once.replace("\"n\"", "\"m\"")).await, person());
+}
+
+#[tokio::test]
+async fn what_was_signed_before_the_server_started_is_not_let_in_a_second_time() {
+    let world = world_from(THEN + 1).await;
+    let (status, body) = world.ask(Some(CAPTURED)).await;
+    assert_eq!((status, &body["id"]), (StatusCode::TOO_MANY_REQUESTS, &json!(20_016)), "{body}");
+    assert!(body["message"].as_str().unwrap().contains("try again in a moment"), "{body}");
+    let tampered = CAPTURED.replace("lFsLz", "lFsLy");
+    assert_eq!(world.ask(Some(&tampered)).await.0, StatusCode::UNAUTHORIZED, "only who can sign is told");
+    assert_eq!(world.who(PLAIN).await, person());
 }
 
 #[tokio::test]

@@ -6,12 +6,13 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde_json::json;
+use sonnette_core::destinations::{self, Unfit};
+use sonnette_core::formats;
 use sonnette_core::ids::{DestinationId, HookId, OwnerId, ResourceId};
 use sonnette_core::model::{Destination, HOUR, Hook, HookState, HookView, Target, Way};
 use sonnette_core::permission::Action;
 use sonnette_core::ports::{Changed, HookFilter, Page, Turn};
 use sonnette_core::signing;
-use sonnette_core::{destinations, formats};
 
 use url::Url;
 
@@ -188,11 +189,14 @@ impl Site {
                     Some(Way::Webhook { destinations }) => destinations,
                     _ => &[],
                 };
-                let destinations = destinations::edited(old, wanted, fresh).map_err(|error| {
-                    Problem::invalid(
-                        format!("urls[{}].id", error.at),
-                        "the hook has no such destination, or it is named twice",
-                    )
+                let destinations = destinations::edited(old, wanted, fresh).map_err(|unfit| {
+                    let field = match &unfit {
+                        Unfit::NoSuchDestination { at } => format!("urls[{at}].id"),
+                        Unfit::Elsewhere { at, fields } => {
+                            format!("urls[{at}].fields.{}", fields.first().map_or("", String::as_str))
+                        }
+                    };
+                    Problem::invalid(field, unfit.to_string())
                 })?;
                 for (at, one) in destinations.iter().enumerate() {
                     fits(one).map_err(|problem| problem.within(&format!("urls[{at}]")))?;

@@ -22,13 +22,12 @@ use crate::http::asked::{Asked, Place};
 use crate::http::{At, Site};
 use crate::world;
 
-/// Deployments if nothing is said, and at most.
-const USUAL: usize = 10;
-const MOST: usize = 100;
-/// Events read at once; each may be as large as an event may.
-const PAGE: usize = 50;
-/// Events looked through for deployments: further back nobody looks, and somebody waits.
-const SCANNED: usize = 2_000;
+/// Deployments at most.
+const MOST: usize = 1_000;
+/// Events looked through at once, any of which may be a deployment's and as large as an event may.
+const PAGE: usize = 200;
+/// Events of the owner looked through for deployments: further back nobody looks, and somebody waits.
+const SCANNED: usize = 100_000;
 
 fn no_app() -> V2Error {
     V2Error::new(Id::NotFound, "application not found")
@@ -80,9 +79,10 @@ pub(super) async fn one(
 #[derive(Debug, Deserialize)]
 pub(super) struct DeploymentsAsked {
     limit: Option<usize>,
+    offset: Option<usize>,
 }
 
-/// `GET /v2/organisations/{owner}/applications/{app}/deployments?limit=10`
+/// `GET /v2/organisations/{owner}/applications/{app}/deployments?limit=10&offset=0`
 pub(super) async fn deployments(
     State(site): At,
     V2Asker(caller): V2Asker,
@@ -91,19 +91,19 @@ pub(super) async fn deployments(
 ) -> V2Answer<Json<Vec<Deployment>>> {
     let owner = site.v2_owner(&caller, &owner, Action::Read).await?;
     let id = app_id(&app)?;
-    let mut found = Deployments::new(asked.limit.unwrap_or(USUAL).clamp(1, MOST));
-    let mut after = None;
-    let mut events = 0;
-    'pages: while events < SCANNED {
-        let page = site.parts.store.events(owner, Page { after, limit: PAGE }).await?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.id);
-        events += page.len();
-        for event in page.iter().filter(|event| event.resource.as_ref() == Some(&id)) {
+    let mut found = Deployments::new(asked.offset.unwrap_or(0), asked.limit.unwrap_or(MOST).clamp(1, MOST));
+    let (mut after, mut looked) = (None, 0);
+    'pages: while looked < SCANNED {
+        let page = Page { after, limit: PAGE };
+        let (events, last) =
+            site.parts.store.events_about(owner, id.clone(), Deployments::KINDS, page).await?;
+        for event in &events {
             if !found.add(event) {
                 break 'pages;
             }
         }
+        let Some(last) = last else { break };
+        (after, looked) = (Some(last), looked + PAGE);
     }
     Ok(Json(found.shown()))
 }
