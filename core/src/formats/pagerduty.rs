@@ -10,8 +10,8 @@ use url::Url;
 use super::cut::{Unit, cut, written};
 use super::reply::{by_status, said};
 use super::{
-    Can, Field, Format, Limit, Outcome, Render, Rendering, Threads, actor, details, never, not_elsewhere,
-    nothing, object, web_link,
+    Can, Field, Format, Limit, Outcome, Render, Rendering, Threads, actor, details, never, nothing, object,
+    web_link,
 };
 use crate::message::{Incident, Message, Severity, Text};
 use crate::model::Millis;
