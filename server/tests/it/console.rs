@@ -88,6 +88,7 @@ async fn the_command_line_logs_in_once_somebody_agrees_and_gets_its_pair_once() 
     let done = alice.post("/cli-oauth", &[("cli_token", token)], &page).await;
     assert!(done.status == 200 && done.says("is logged in"), "{done:#?}");
     let pair = poll().await.body;
+    assert_eq!(pair["expirationDate"], "2099-12-31T23:59:59+00:00", "version 4 reads a text only");
     let pair = format!("{}.{}", pair["token"].as_str().unwrap(), pair["secret"].as_str().unwrap());
     assert_eq!(acme.api.call(&pair, "GET", "/me", Value::Null).await.body["email"], "alice@example.com");
     assert_eq!(poll().await.status, 404, "once");

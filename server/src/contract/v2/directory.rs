@@ -31,9 +31,10 @@ pub fn current_token(caller: &Caller) -> Value {
     json!({"ownerId": owner, "expirationDate": NEVER})
 }
 
-/// A pair as a command line that logs in takes it.
+/// A pair as a command line that logs in takes it. Version 4 keeps the date as it comes, and then cannot read its own file if it
+/// is a number.
 pub fn pair(token: &str, secret: &Secret) -> Value {
-    json!({"token": token, "secret": secret.expose(), "expirationDate": NEVER})
+    json!({"token": token, "secret": secret.expose(), "expirationDate": super::iso(NEVER)})
 }
 
 /// `GET /v2/summary`: the user and their organisations, each with what it owns.
