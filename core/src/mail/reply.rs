@@ -25,7 +25,7 @@ pub enum Step {
 ///   letter waits.
 /// - A 5xx to the recipient or the letter whose enhanced code says that nobody is there ([`is_no_address`]): no such
 ///   address. To the recipient, without an enhanced code, also 556 (RFC 7504), and a 550, 551 or 553 whose words say so
-///   ([`tells_of_nobody`]).
+///   (see `tells_of_nobody`).
 /// - Any other 5xx: refused. In doubt the letter is lost and not the address: a relay that refuses its clients says 550
 ///   of every address there is.
 pub fn judge(step: Step, code: u16, words: &str) -> Posted {
