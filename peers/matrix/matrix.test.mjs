@@ -84,6 +84,23 @@ describe('matrix', () => {
     assert.equal((await synapse.messages(space.room)).length, 2);
   });
 
+  test('what is about one application is one thread, and what is about another is another', async () => {
+    const space = await hooked();
+    for (const appId of [space.web, space.web, space.shop, space.web, space.shop]) {
+      await failed(space, { appId });
+      await world.settled(space.org);
+    }
+    const messages = await synapse.messages(space.room);
+    const [web, , shop] = messages.map(({ event_id: id }) => id);
+    const roots = messages.map(({ content }) => content['m.relates_to']?.event_id);
+    assert.deepEqual(roots, [undefined, web, undefined, web, shop]);
+    // The homeserver takes them for threads, too.
+    const where = `/_matrix/client/v1/rooms/${encodeURIComponent(space.room.id)}/threads`;
+    const { chunk } = await synapse.ask(space.room.reader.access_token, 'GET', where);
+    const counts = Object.fromEntries(chunk.map((root) => [root.event_id, root.unsigned['m.relations']['m.thread'].count]));
+    assert.deepEqual(counts, { [web]: 2, [shop]: 1 });
+  });
+
   test('a user names the room and its reader, and calls neither', async () => {
     const space = await hooked();
     const { reader } = space.room;

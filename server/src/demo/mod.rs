@@ -4,6 +4,7 @@
 mod receiver;
 mod story;
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -78,11 +79,20 @@ async fn tell(data: &Path, once: bool, show: &Show) -> Result<()> {
     let listen = "127.0.0.1:0".parse().ok();
     let config = config::read(&Sources { data: Some(data.to_owned()), listen, dev: true, file: None })?;
     let running = app::start(config).await?;
+    let told = tell_of(running.address, data, once, show).await;
+    // Also if nobody reads the story any more: what is under way ends well.
+    running.stop().await;
+    told?;
+    show.say("\nEvery delivery arrived, every signature verified.")?;
+    Ok(())
+}
+
+/// Tells the story, once or for ever, of the server at this address.
+async fn tell_of(address: SocketAddr, data: &Path, once: bool, show: &Show) -> Result<()> {
     let token = std::fs::read_to_string(data.join(TOKEN_FILE)).context("there is no operator token")?;
-    let client = Client::new(format!("http://{}", running.address).parse()?, Some(Secret::new(token.trim())));
+    let client = Client::new(format!("http://{address}").parse()?, Some(Secret::new(token.trim())));
     show.say(&format!(
-        "Sonnette listens on http://{}; its data is in {} and goes when you stop.",
-        running.address,
+        "Sonnette listens on http://{address}; its data is in {} and goes when you stop.",
         data.display()
     ))?;
     let mut cast = cast(client, show).await?;
@@ -106,8 +116,6 @@ async fn tell(data: &Path, once: bool, show: &Show) -> Result<()> {
     if written != letters {
         bail!("{letters} letters were delivered, and {written} are in the Maildir");
     }
-    running.stop().await;
-    show.say("\nEvery delivery arrived, every signature verified.")?;
     Ok(())
 }
 
