@@ -189,6 +189,21 @@ fn is_for(work: &Work, n: u8) -> bool {
 }
 
 impl World {
+    /// Sends as many of these as the hour takes: whose events they were. The rest is held for the ceiling's sake.
+    async fn send_until_full(&mut self, letters: &[Work]) -> Vec<EventId> {
+        let mut went = Vec::new();
+        for letter in letters {
+            match self.admit(letter).await {
+                Admission::Go => {
+                    self.deliver(letter).await;
+                    went.push(letter.event.id);
+                }
+                other => assert_eq!(other, Admission::Wait(Held::Ceiling)),
+            }
+        }
+        went
+    }
+
     async fn mute(&self, n: u8, mutes: &[Mute]) -> Changed {
         let mutes = mutes.iter().cloned().collect();
         self.store().mute(user(n), mutes).await.expect("answered")
@@ -280,12 +295,8 @@ pub async fn what_is_muted_while_it_is_held_is_never_sent_nor_summed_up(mut worl
     }
     world.turn(&paused, Turn::Pause).await;
     world.settle().await;
-    for letter in &world.letters().await {
-        match world.admit(letter).await {
-            Admission::Go => world.deliver(letter).await,
-            other => assert_eq!(other, Admission::Wait(Held::Ceiling)),
-        }
-    }
+    let letters = world.letters().await;
+    world.send_until_full(&letters).await;
     for n in [BOB, CID] {
         assert_eq!(world.mute(n, &[kind("GIT_PUSH")]).await, Changed::Done);
     }
@@ -595,17 +606,7 @@ pub async fn no_more_letters_go_within_an_hour_than_the_ceiling_and_one_stands_f
     world.reopen();
     let letters = world.letters().await;
     assert_eq!(letters.len(), 8);
-    let mut went = Vec::new();
-    for letter in &letters {
-        match world.admit(letter).await {
-            Admission::Go => {
-                world.deliver(letter).await;
-                went.push(letter.event.id);
-            }
-            other => assert_eq!(other, Admission::Wait(Held::Ceiling)),
-        }
-    }
-    assert_eq!(went, events[..3]);
+    assert_eq!(world.send_until_full(&letters).await, events[..3]);
     assert_eq!(world.view(&hook).await.held, 5);
     // What cannot be stopped does not wait, and others have an hour of their own.
     let locked = world.accept(world.draft("HOOK_DISABLED")).await;
@@ -653,12 +654,8 @@ pub async fn what_stands_for_the_rest_speaks_to_strangers_as_the_installation_do
         for _ in 0..2 {
             world.push().await;
         }
-        for letter in &world.letters().await {
-            match world.admit(letter).await {
-                Admission::Go => world.deliver(letter).await,
-                other => assert_eq!(other, Admission::Wait(Held::Ceiling)),
-            }
-        }
+        let letters = world.letters().await;
+        world.send_until_full(&letters).await;
         world.now += HOUR;
         world.settle().await;
         let summaries = world.letters().await;
@@ -681,12 +678,8 @@ pub async fn who_is_no_longer_told_is_not_told_what_was_held_back_either(mut wor
     for _ in 0..2 {
         world.push().await;
     }
-    for letter in &world.letters().await {
-        match world.admit(letter).await {
-            Admission::Go => world.deliver(letter).await,
-            other => assert_eq!(other, Admission::Wait(Held::Ceiling)),
-        }
-    }
+    let letters = world.letters().await;
+    world.send_until_full(&letters).await;
     world.learn(vec![Fact::MemberGone { organisation: ORGANISATION, user: user(BOB) }]).await;
     world.turn(&paused, Turn::Pause).await;
     world.now += HOUR;

@@ -2,19 +2,29 @@
 
 use serde_json::Value;
 
-use super::cut::{cut, written};
+use super::cut::{Unit, cut, written};
 use super::page::Markup;
-use super::{actor, color, details, object, utc, web_link};
+use super::{Limit, actor, color, details, object, utc, web_link};
 use crate::message::Message;
 
-pub(super) const SUMMARY: usize = 1500;
+const SUMMARY: usize = 1500;
 const LABEL: usize = 60;
-pub(super) const VALUE: usize = 500;
-pub(super) const DETAILS: usize = 20;
+const VALUE: usize = 500;
+const DETAILS: usize = 20;
 const LINKS: usize = 5;
 const URL: usize = 1000;
 /// Facts no longer than this share a line.
 const SHORT: usize = 40;
+
+/// What such a message takes, its title first.
+pub(super) const fn limits(title: Limit, unit: Unit) -> [Limit; 4] {
+    [
+        title,
+        Limit::of("text", SUMMARY, unit, "/attachments/0/text").anywhere(),
+        Limit::many("facts", DETAILS, "/attachments/0/fields"),
+        Limit::of("each fact", VALUE, unit, "/attachments/0/fields/*/value"),
+    ]
+}
 
 /// All of a message but its title, which stands above as the message's own text.
 pub(super) fn attachment(message: &Message, markup: &Markup) -> Value {

@@ -30,12 +30,7 @@ pub(super) const FORMAT: Format = Format {
     signed: false,
     hosts: &[],
     example: EXAMPLE,
-    limits: &[
-        Limit::of("title", TITLE, MARKUP.unit, "/text"),
-        Limit::of("text", attachment::SUMMARY, MARKUP.unit, "/attachments/0/text").anywhere(),
-        Limit::many("facts", attachment::DETAILS, "/attachments/0/fields"),
-        Limit::of("each fact", attachment::VALUE, MARKUP.unit, "/attachments/0/fields/*/value"),
-    ],
+    limits: &attachment::limits(Limit::of("title", TITLE, MARKUP.unit, "/text"), MARKUP.unit),
     can: Can::POST,
     thread_root: None,
     misread: never,
