@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
@@ -188,6 +189,7 @@ pub async fn start(config: Config) -> Result<Running> {
         letterhead: Arc::new(letterhead),
         sealer,
         public_url,
+        policy_told: Arc::new(AtomicI64::new(Millis::MIN)),
     };
 
     let stop = CancellationToken::new();

@@ -12,6 +12,7 @@ pub mod tidy;
 pub mod work;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use sonnette_core::catalogue::Catalogue;
 use sonnette_core::formats::Format;
@@ -48,6 +49,8 @@ pub struct Parts {
     pub sealer: Sealer,
     /// The address people know us by, which pages of ours are under; without one no letter has a link to such a page.
     pub public_url: Option<Arc<str>>,
+    /// When the operator was last told that a relay refuses letters by policy, as [`Millis`](sonnette_core::model::Millis).
+    pub policy_told: Arc<AtomicI64>,
 }
 
 impl Parts {

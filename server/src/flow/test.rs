@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 
 use super::Parts;
 use super::preview::{self, Conceal, Preview, Told};
-use super::render::{self, Seal};
+use super::render::{self, Seal, Telling};
 use super::work;
 
 /// What begins the `webhook-id` of a test, and its Message-ID.
@@ -83,10 +83,20 @@ pub async fn post(
     let format = (parts.formats)(&destination.format)?;
     let telling = told.telling(number(parts));
     let id = format!("{MARK}{}", telling.delivery);
-    let seal = Seal { secrets, id: &id, now: parts.clock.now() };
-    let request = render::request(parts.words(), telling, format, destination, seal).sent()?;
+    let rendered = |telling| {
+        let seal = Seal { secrets, id: &id, now: parts.clock.now() };
+        render::request(parts.words(), telling, format, destination, seal).sent()
+    };
+    let (mut request, mut says) = (rendered(telling)?, None);
+    let mut traced = parts.egress.trace(request.clone()).await;
+    if let Ok(reply) = &traced.outcome
+        && let Some(plain) =
+            work::put_plainly(format, reply, &request.body, || rendered(Telling { plainly: true, ..telling }))
+    {
+        traced = parts.egress.trace(plain.clone()).await;
+        (request, says) = (plain, Some(work::PLAINLY.to_owned()));
+    }
     let sent = Preview::Request(preview::seen(&request, format, destination));
-    let traced = parts.egress.trace(request).await;
     let conceal = Conceal::of(format, destination);
     Some(match traced.outcome {
         Ok(reply) => {
@@ -101,7 +111,7 @@ pub async fn post(
                     more: body.len() < text.len(),
                     body,
                 }),
-                says: None,
+                says,
                 times: traced.times,
             }
         }

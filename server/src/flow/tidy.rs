@@ -1,5 +1,5 @@
-//! Keeping the house: retention, what waits or is held for too long, and the slow part of pausing, resuming and deleting. In
-//! slices, so that intake never waits for more than one.
+//! Keeping the house: retention, what waits or is held for too long, and the slow part of pausing, resuming and deleting.
+//! In slices, so that intake never waits for more than one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,8 +36,8 @@ pub struct Keeping {
 }
 
 impl Keeping {
-    /// How long after its event what still waits, or a hook holds, is given up: a day before it is erased. (At three quarters of retention,
-    /// should that be shorter than four days.)
+    /// How long after its event what still waits, or a hook holds, is given up: a day before it is erased. (At three
+    /// quarters of retention, should that be shorter than four days.)
     pub fn held(self) -> Millis {
         self.events - SEEN.min(self.events / 4)
     }
@@ -80,8 +80,9 @@ pub async fn slices(parts: &Parts, keeping: Keeping, stop: &CancellationToken) {
     }
 }
 
-/// Looks once at what has waited for too long, which is given up, and at what is held: owners are told of what will be given up, once while a hook holds, and what was held for too
-/// long is given up. Telling comes first, so that whoever could not be told in time learns at least how much it was.
+/// Looks once at what has waited for too long, which is given up, and at what is held: owners are told of what will be given
+/// up, once while a hook holds, and what was held for too long is given up. Telling comes first, so that whoever could not
+/// be told in time learns at least how much it was.
 pub async fn held(parts: &Parts, keeping: Keeping, stop: &CancellationToken) {
     if let Err(error) = look(parts, keeping, stop).await {
         tracing::warn!(%error, "what is held waits to be looked at");

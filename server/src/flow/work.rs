@@ -1,15 +1,18 @@
 //! One attempt: render, send, judge, record. No transaction is open while we talk to a stranger.
 
-use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use bytes::Bytes;
 use sonnette_core::backoff::{self, Failure};
-use sonnette_core::formats::{Outcome, Rendered, utc};
+use sonnette_core::formats::{Format, Outcome, Rendered, utc};
 use sonnette_core::lang::Lang;
 use sonnette_core::model::{
     Attempt, Cancelled, Dead, Event, Hook, MINUTE, Millis, Recipient, SECOND, State, Way,
 };
-use sonnette_core::ports::{Names, Posted, Recorded, Reply, SendError, StoreError, Ticket, Verdict, Work};
+use sonnette_core::ports::{
+    Names, Outgoing, Posted, Recorded, Reply, SendError, StoreError, Ticket, Verdict, Work,
+};
 use sonnette_core::secret::Secret;
 use sonnette_core::stops::{self, Admission, Reason, StopLink, Why};
 use sonnette_core::{mail, message};
@@ -27,7 +30,8 @@ const PLAIN: &str = "the message could not be rendered: a plain one was sent";
 /// On an attempt that was posted twice: the receiver may have seen it twice.
 const RENEWED: &str = "a kept connection had been closed: posted again at once over a new one";
 /// On an attempt that was posted twice because the receiver did not take how the message was put.
-const PLAINLY: &str = "the receiver did not take how the message was put: posted again at once as text alone";
+pub(super) const PLAINLY: &str =
+    "the receiver did not take how the message was put: posted again at once as text alone";
 /// Waits between tries to write down what is done already.
 const RECORD_AGAIN: [Duration; 4] =
     [Duration::from_millis(100), Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(15)];
@@ -215,11 +219,11 @@ async fn post(parts: &Parts, work: &Work) -> Result<(Said, Option<String>), Stor
     let body = request.body.clone();
     let mut posted = parts.egress.post(request).await;
     let mut first = work.thread.is_none();
-    if posted.as_ref().is_ok_and(format.misread)
-        && let Some((request, _)) = rendered(Telling { plainly: true, ..telling })
-        && request.body != body
+    let plainly = || rendered(Telling { plainly: true, ..telling }).map(|(request, _)| request);
+    if let Ok(reply) = &posted
+        && let Some(plain) = put_plainly(format, reply, &body, plainly)
     {
-        posted = parts.egress.post(request).await;
+        posted = parts.egress.post(plain).await;
         (note, first) = (Some(PLAINLY), true);
     }
     let (said, root) = match posted {
@@ -230,6 +234,16 @@ async fn post(parts: &Parts, work: &Work) -> Result<(Said, Option<String>), Stor
         Err(error) => (lost(&error), None),
     };
     Ok((noted(note, said), root))
+}
+
+/// What is posted instead, if a receiver did not take how a message was put and it can be put otherwise.
+pub(super) fn put_plainly(
+    format: &Format,
+    reply: &Reply,
+    sent: &Bytes,
+    plainly: impl FnOnce() -> Option<Outgoing>,
+) -> Option<Outgoing> {
+    (format.misread)(reply).then(plainly).flatten().filter(|plain| plain.body != sent)
 }
 
 /// What is sent, and what is to be noted of it; `None` if nothing can be said.
@@ -328,7 +342,7 @@ async fn letter(parts: &Parts, work: &Work, recipient: &Recipient) -> Result<Sai
         Posted::Refused(status, words) => {
             if mail::reply::is_policy(&words) {
                 let now = parts.clock.now();
-                if POLICY_TOLD.fetch_update(Relaxed, Relaxed, |last| tells_again(last, now)).is_ok() {
+                if parts.policy_told.fetch_update(Relaxed, Relaxed, |last| tells_again(last, now)).is_ok() {
                     let said = mail::reply::enhanced(&words).unwrap_or_default();
                     tracing::warn!(%delivery, status, said, "the relay refuses letters by policy");
                 }
@@ -338,9 +352,6 @@ async fn letter(parts: &Parts, work: &Work, recipient: &Recipient) -> Result<Sai
     };
     Ok(noted(note, said))
 }
-
-/// When a refusal by policy was last told, as [`Millis`].
-static POLICY_TOLD: AtomicI64 = AtomicI64::new(Millis::MIN);
 
 /// The time to note if the operator is to be told now: once a minute. The words of a refusal, which may name people, stand
 /// with the attempt.

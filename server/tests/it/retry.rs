@@ -5,10 +5,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use http::Method;
+use sonnette::flow::preview::{self, Preview, Told};
+use sonnette::flow::test;
 use sonnette_core::backoff::{GIVE_UP_AFTER, MAIL_STEPS, POST_STEPS};
-use sonnette_core::formats::{self, Format, Render};
-use sonnette_core::model::{Cancelled, DAY, Dead, HOUR, Held, HookState, MINUTE, Millis, SECOND, State};
+use sonnette_core::formats::{self, Format, Outcome, Render};
+use sonnette_core::model::{
+    Cancelled, DAY, Dead, Fields, HOUR, Held, HookState, MINUTE, Millis, SECOND, SigningSecrets, State,
+};
 use sonnette_core::ports::{Outgoing, Resent, Turn};
+use sonnette_core::secret::Secret;
 
 use crate::between::tally;
 use crate::strangers::{Heard, Say, Strangers};
@@ -224,6 +229,22 @@ async fn a_message_whose_markup_is_not_read_is_posted_once_more_as_text() {
         let note = world.attempts(&delivery).await.remove(0).note.unwrap();
         assert!(note.contains("as text alone"), "{note}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_test_whose_markup_is_not_read_is_posted_once_more_as_a_delivery_is() {
+    const NO: &str = r#"{"ok":false,"error_code":400,"description":"Bad Request: can't parse entities"}"#;
+    let world = World::new(one_by_one(&[(400, NO), (200, r#"{"ok":true}"#)])).await;
+    let url = Secret::new("https://api.telegram.org/bot1:A/sendMessage");
+    let to = preview::destination(formats::find("telegram").unwrap(), url, Fields::new());
+    let (_, kind) = world.parts.catalogue.find("GIT_PUSH").unwrap();
+    let told = Told::sample(kind, None);
+    let secrets = SigningSecrets { current: Secret::new("whsec_AAAA"), previous: None };
+    let tested = test::post(&world.parts, &told, &to, &secrets).await.unwrap();
+    assert_eq!((tested.outcome, tested.status), (Outcome::Delivered, Some(200)));
+    assert!(tested.says.unwrap().contains("as text alone"));
+    let Preview::Request(sent) = tested.sent else { panic!("a letter") };
+    assert!(!sent.body.contains("parse_mode"), "what is shown went out last: {}", sent.body);
 }
 
 #[tokio::test(start_paused = true)]

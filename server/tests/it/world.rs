@@ -168,6 +168,7 @@ impl World {
             letterhead: Arc::new(letterhead),
             sealer: Sealer::new(&KEY),
             public_url: Some(PUBLIC_URL.into()),
+            policy_told: Arc::new(AtomicI64::new(Millis::MIN)),
         };
         let stop = CancellationToken::new();
         Self { store, parts, between, strangers, clock, stop, flow: None, _dir: None }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use sonnette_core::ids::{TokenId, UserId};
 use sonnette_core::lang::Lang;
 use sonnette_core::mail::House;
-use sonnette_core::model::Fact;
+use sonnette_core::model::{Fact, Millis};
 use sonnette_core::ports::{Clock, NewToken};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -89,6 +89,7 @@ async fn world_from(start: Millis) -> World {
         letterhead: Arc::new(letterhead),
         sealer,
         public_url: None,
+        policy_told: Arc::new(AtomicI64::new(Millis::MIN)),
     };
     let terms = Terms { consumers: config.consumers, ..Terms::default() };
     let (store, catalogue) = (Arc::clone(&parts.store), Arc::clone(&parts.catalogue));
